@@ -1,0 +1,50 @@
+#!/bin/sh
+# Fetches the pinned source packages by hash and builds each once into a prefix outside the tree.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+prefix=${1:?usage: build.sh PREFIX}
+work=$prefix/work
+mkdir -p "$prefix/include" "$prefix/lib" "$prefix/stamps" "$work"
+
+fetch() { # name package sha256 -> the unpacked folder's path
+    rm -rf "${work:?}/$1"
+    mkdir -p "$work/$1"
+    printf '%s --hash=sha256:%s\n' "$2" "$3" >"$work/$1.req"
+    LUPA_NO_BUNDLE=true pip3 download -q --no-deps --no-binary :all: --require-hashes \
+        --no-cache-dir -d "$work/$1" -r "$work/$1.req" >&2 || return 1
+    tar -xzf "$work/$1"/*.tar.gz -C "$work/$1"
+    echo "$work/$1"/*/
+}
+
+build_luajit() { # folder
+    cd "$1"
+    [ ! -f src/luajit_relver.txt ] || cp src/luajit_relver.txt .relver
+    make -s -C src clean >/dev/null 2>&1 || true
+    make -s -j2 -C src BUILDMODE=static XCFLAGS="-DLUAJIT_ENABLE_CHECKHOOK" CFLAGS="-fPIC" libluajit.a >/dev/null
+    cp src/libluajit.a "$prefix/lib/"
+    for header in lua.h lauxlib.h lualib.h luaconf.h luajit.h; do cp "src/$header" "$prefix/include/"; done
+}
+
+build_llhttp() {
+    cd "$1"
+    for file in src/*.c; do cc -O2 -g -fPIC -Iinclude -c "$file" -o "$(basename "$file" .c).o"; done
+    ar rcs "$prefix/lib/libllhttp.a" ./*.o
+    cp include/llhttp.h "$prefix/include/"
+}
+
+build_yyjson() {
+    cd "$1"
+    cc -O2 -g -fPIC -c yyjson.c -o yyjson.o
+    ar rcs "$prefix/lib/libyyjson.a" yyjson.o
+    cp yyjson.h "$prefix/include/"
+}
+
+grep -v '^#' "$here/sources.txt" | while read -r name version licence package sha folder; do
+    stamp=$prefix/stamps/$name-$sha
+    [ ! -e "$stamp" ] || continue
+    echo "building $name $version ($licence) from $package"
+    root=$(fetch "$name" "$package" "$sha")
+    (build_"$name" "$root$folder")
+    rm -rf "${work:?}/$name" "$work/$name.req"
+    touch "$stamp"
+done
