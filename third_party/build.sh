@@ -7,11 +7,16 @@ work=$prefix/work
 mkdir -p "$prefix/include" "$prefix/lib" "$prefix/stamps" "$work"
 
 fetch() { # name package sha256 -> the unpacked folder's path
+    # lupa asks for Cython, which would translate the whole package only to tell its name; the system's setuptools
+    # tells it in seconds. The other two need a newer setuptools than Debian 12's, which pip's isolation fetches.
+    isolation=
+    [ "$1" != luajit ] || isolation=--no-build-isolation
     rm -rf "${work:?}/$1"
     mkdir -p "$work/$1"
     printf '%s --hash=sha256:%s\n' "$2" "$3" >"$work/$1.req"
-    LUPA_NO_BUNDLE=true pip3 download -q --no-deps --no-binary :all: --require-hashes \
-        --no-cache-dir -d "$work/$1" -r "$work/$1.req" >&2 || return 1
+    # shellcheck disable=SC2086
+    LUPA_NO_BUNDLE=true /usr/bin/python3 -m pip download -q --no-deps --no-binary :all: $isolation \
+        --require-hashes --no-cache-dir -d "$work/$1" -r "$work/$1.req" >&2 || return 1
     tar -xzf "$work/$1"/*.tar.gz -C "$work/$1"
     echo "$work/$1"/*/
 }

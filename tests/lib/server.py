@@ -1,0 +1,122 @@
+"""server.py: starts the real binary on a free port and a temporary data folder, and stops it by its own pid."""
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.abspath(os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee")))
+# Ceilings, not expectations: a busy machine under sanitizers stays far below.
+START_S, STOP_S = 120, 120
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition, what, seconds=60):
+    """Polls until condition() is true; fails with what."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("did not happen: " + what)
+        time.sleep(0.02)
+
+
+class Server:
+    """One `perigee serve` with the demo configuration; keyword arguments become PERIGEE_<KEY> overrides."""
+
+    def __init__(self, tenants=None, scripts=None, data=None, **settings):
+        self.folder = tempfile.mkdtemp(prefix="perigee-test-")
+        self.data = data or os.path.join(self.folder, "data")
+        os.makedirs(self.data, exist_ok=True)
+        self.tenants = tenants or self.copy("tenants")
+        self.scripts = scripts or self.copy("scripts")
+        self.port = settings.pop("port", None) or free_port()
+        self.settings = settings
+        self.process = None
+        self.log_path = os.path.join(self.folder, "log")
+
+    def copy(self, name):
+        target = os.path.join(self.folder, name)
+        shutil.copytree(os.path.join(ROOT, name), target)
+        return target
+
+    def environment(self):
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PERIGEE_")}
+        env.update(PERIGEE_PORT=str(self.port), PERIGEE_DATA=self.data, PERIGEE_TENANTS=self.tenants,
+                   PERIGEE_SCRIPTS=self.scripts)
+        for key, value in self.settings.items():
+            env["PERIGEE_" + key.upper()] = str(value)
+        return env
+
+    def command(self, *arguments):
+        return [BINARY, *arguments, "--config", os.path.join(ROOT, "demo", "perigee.conf")]
+
+    def run(self, *arguments, timeout=300, **options):
+        """Runs another command of the binary on the same folders and waits for it."""
+        return subprocess.run(self.command(*arguments), env=self.environment(), cwd=self.folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False, **options)
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command("serve"), env=self.environment(), cwd=self.folder,
+                                            stdout=subprocess.PIPE, stderr=log)
+        self.await_listening()
+        return self
+
+    def await_listening(self):
+        out, seen, end = self.process.stdout, b"", time.monotonic() + START_S
+        while b"listening" not in seen:
+            ready = select.select([out], [], [], max(0, end - time.monotonic()))[0]
+            piece = os.read(out.fileno(), 65536) if ready else b""
+            if not piece:
+                self.kill()
+                raise AssertionError("the server did not start:\n" + seen.decode() + self.log())
+            seen += piece
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as source:
+                return source.read()
+        except FileNotFoundError:
+            return ""
+
+    def worker_pids(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as source:
+            return [int(pid) for pid in source.read().split()]
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        if self.process is None:
+            return None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("the server did not stop:\n" + self.log()[-4000:]) from None
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def kill(self):
+        if self.process is not None:
+            for pid in self.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+            self.process = None
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
