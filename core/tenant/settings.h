@@ -15,6 +15,9 @@ typedef struct settings {
     span_t subdomain, custom_domain; /* custom_domain may be empty */
     value_t document; /* the whole tenant document, as the API shows it */
     value_t settings; /* document.settings: currency, taxRate, freeShippingThreshold, lowStockThreshold, … */
+    /* What a rule sees as ctx.tenant.settings: the same with freeShippingThreshold and shippingRate (5.00 by default, 500
+       where the currency has no minor unit) in minor units, taxRate ("0" by default) as exact text, and currency. */
+    value_t for_rules;
     char currency[4];
     int digits;
     money_rounding_t rounding;  /* settings.rounding: "half-up" (default), "half-even" */
