@@ -5,6 +5,7 @@
 
 #define CSV_FIELD_MAX (1024 * 1024)
 #define CSV_FIELDS_MAX 512
+#define CSV_RECORD_MAX (4 * 1024 * 1024)
 
 typedef struct csv csv_t;
 /* A record: line is where it starts (1 for the first); fields live until the callback returns. fault is NULL, or a

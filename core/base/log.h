@@ -18,6 +18,6 @@ buf_t *log_begin(log_level_t level, const char *event);
 void log_end(void);
 /* Writes what has gathered. The worker calls it each second and at its end. */
 void log_flush(void);
-bool log_level_find(const char *name, log_level_t *out);
+bool log_level_find(const char *name, log_level_t *found);
 
 #endif

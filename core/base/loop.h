@@ -16,6 +16,7 @@ struct deadline {
     list_t node;
     uint64_t at_ms; /* loop time */
     deadline_cb cb;
+    loop_t *loop; /* where it was last set, so that clearing needs no loop */
 };
 
 /* Put off to the end of this turn (after the callbacks of this poll). The caller owns the memory; in one queue or none. */
@@ -50,8 +51,10 @@ static inline void deadline_init(deadline_t *d, deadline_cb cb) {
     list_init(&d->node);
     d->at_ms = 0;
     d->cb = cb;
+    d->loop = NULL;
 }
-/* Fires once at or up to 10 ms after at_ms, never inside this call; sets again when set already. Constant cost. */
+/* Fires once at or up to 10 ms after at_ms, never inside this call; sets again when set already. Constant cost.
+   An armed deadline keeps loop_run going; a loop without one has no timer and does not wake. */
 void deadline_set(loop_t *loop, deadline_t *deadline, uint64_t at_ms);
 void deadline_clear(deadline_t *deadline);
 static inline bool deadline_armed(const deadline_t *d) { return !list_empty(&d->node); }
@@ -66,6 +69,8 @@ static inline void deferred_clear(deferred_t *d) { list_remove(&d->node); }
 
 /* From any thread. The loop is woken once per batch; messages of one thread arrive in its order. */
 void loop_post(loop_t *loop, posted_t *posted);
+/* Runs what has been posted so far, now, for a delete that must see its own messages before it frees. */
+void loop_deliver(loop_t *loop);
 /* Keeps the loop alive while n > 0, for owners that wait for a post and hold no handle. */
 void loop_hold(loop_t *loop);
 void loop_release(loop_t *loop);

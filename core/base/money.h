@@ -24,7 +24,8 @@ int money_parse(span_t text, int digits, int64_t *out);
 void money_print(buf_t *buf, int64_t amount, int digits);
 /* Decimal text ("8.25", "0.0825", "15") to a rate; up to 9 digits behind the point. ERR_INVALID, ERR_RANGE. */
 int rate_parse(span_t text, rate_t *out);
-/* The rate of a double's shortest decimal text (8.25 is exactly 8.25). ERR_INVALID for NaN and infinities. */
+/* The rate of a double's shortest decimal text (8.25 is exactly 8.25), rounded half-even to 9 digits behind the point
+   (0.1 + 0.2 is 0.3). ERR_INVALID for NaN and infinities, ERR_RANGE. */
 int rate_of_double(double number, rate_t *out);
 /* amount x rate / divisor, rounded once, in 128 bits. divisor 100 for a percentage, 1 for a fraction. ERR_RANGE. */
 int rate_apply(int64_t amount, rate_t rate, int divisor, money_rounding_t rounding, int64_t *out);
@@ -33,7 +34,7 @@ int rate_contained(int64_t amount, rate_t rate, int divisor, money_rounding_t ro
 /* Sum with overflow and MONEY_MAX checked. */
 int money_add(int64_t a, int64_t b, int64_t *out);
 int money_mul(int64_t a, int64_t b, int64_t *out);
-/* Splits total over n weights (>= 0) by largest remainder, ties to the earlier; the parts add up to total exactly.
+/* Splits total over n weights (0 to MONEY_MAX) by largest remainder, ties to the earlier; the parts add up to total exactly.
    All weights 0: everything to the first. */
 void money_split(int64_t total, const int64_t *weights, int64_t *parts, size_t n);
 

@@ -11,6 +11,7 @@ struct work {
     posted_t posted;
     void (*run)(work_t *work, void *thread_data); /* on a worker thread */
     void (*done)(work_t *work);                   /* on the loop, exactly once, also when the pool closes first */
+    threads_t *threads;           /* set by threads_submit */
     bool skipped; /* the pool closed or the work was dropped before it ran */
 };
 
