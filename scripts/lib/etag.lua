@@ -1,0 +1,45 @@
+-- etag.lua: entity tags from versions, and the two conditions that clients send with them.
+local answer = require "lib.answer"
+local problem = require "lib.problem"
+
+local etag = {}
+
+function etag.of(version)
+  return ('"%d"'):format(version)
+end
+
+-- True when a condition's list names the tag. A weak tag never meets If-Match (RFC 9110, 13.1.1).
+local function names(list, tag, weak)
+  if list:match "^%s*%*%s*$" then return true end
+  for mark, found in list:gmatch '([Ww]?/?)("[^"]*")' do
+    if found == tag and (weak or mark == "") then return true end
+  end
+  return false
+end
+
+-- Raises 412 unless the request's If-Match, when there is one, names this version. Returns whether there is one.
+function etag.require_match(req, version)
+  local wanted = req.headers["if-match"]
+  if not wanted then return false end
+  if names(wanted, etag.of(version), false) then return true end
+  problem.raise {
+    status = 412, code = "precondition_failed",
+    detail = "the resource has changed since it was read; its version is now " .. version,
+    headers = { ETag = etag.of(version) },
+  }
+end
+
+-- The condition of a request as a function of the stored resource, for services that know nothing of requests.
+function etag.condition(req)
+  return function(resource) return etag.require_match(req, resource.version) end
+end
+
+-- 200 with the resource, or 304 when the request's If-None-Match names this version.
+function etag.answer(req, resource, version)
+  local headers = { ETag = etag.of(version) }
+  local known = req.headers["if-none-match"]
+  if known and names(known, headers.ETag, true) then return answer.empty(304, headers) end
+  return answer.json(200, resource, headers)
+end
+
+return etag

@@ -1,0 +1,58 @@
+-- problem.lua: errors as RFC 9457 problem documents, returned or raised.
+local answer = require "lib.answer"
+
+local problem = {}
+
+local TITLES = {
+  [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found",
+  [409] = "Conflict", [412] = "Precondition Failed", [413] = "Content Too Large",
+  [415] = "Unsupported Media Type", [422] = "Unprocessable Content", [500] = "Internal Server Error",
+  [503] = "Service Unavailable",
+}
+
+-- What a store's error name means to the caller of the API. A name that is not here is our own fault: 500.
+local STATUS_OF = {
+  invalid = 400, not_found = 404, conflict = 409, precondition_failed = 412, too_large = 413,
+  unprocessable = 422, range = 422, precision = 422,
+  busy = 503, timeout = 503, unavailable = 503, closed = 503,
+}
+
+-- An answer from { status, code, detail, errors = { { pointer, code, detail } }, headers }. The server adds requestId.
+function problem.answer(fields)
+  local headers = { ["Content-Type"] = "application/problem+json" }
+  for name, text in pairs(fields.headers or {}) do headers[name] = text end
+  return answer.json(fields.status, {
+    type = "about:blank",
+    title = TITLES[fields.status] or "Error",
+    status = fields.status,
+    code = fields.code,
+    detail = fields.detail,
+    errors = fields.errors and json.array(fields.errors),
+  }, headers)
+end
+
+-- The same, raised: ends the handler from any depth.
+function problem.raise(fields)
+  error(problem.answer(fields), 0)
+end
+
+function problem.not_found(what)
+  problem.raise { status = 404, code = "not_found", detail = "there is no such " .. what }
+end
+
+-- Raises the failure of a store or of the rules (nil, text, name); a name unknown to callers is a plain error, so
+-- that the log gets a traceback and the client no detail.
+function problem.of_failure(text, name)
+  local status = STATUS_OF[name]
+  if not status then error((name or "error") .. ": " .. text, 2) end
+  local headers = status == 503 and { ["Retry-After"] = "1" } or nil
+  problem.raise { status = status, code = name, detail = text, headers = headers }
+end
+
+-- Passes on what a store returned, also a plain nil (absent), and raises a failure.
+function problem.check(value, text, name)
+  if value == nil and name then problem.of_failure(text, name) end
+  return value, text
+end
+
+return problem

@@ -1,0 +1,67 @@
+-- index.lua: keeps the search index in step with the products, through a mark that survives a crash.
+--
+-- Each change of a product sets `pending` and raises `rev` in the same write. Indexing puts the product in the index
+-- and then clears the mark, guarded by rev: who indexed an older state finds the guard not met and looks again. What
+-- a crash leaves pending is found by the sweep.
+local problem = require "lib.problem"
+local stores = require "stores"
+
+local index = {}
+
+local PRODUCTS = "products"
+local BATCH = 100
+
+-- Search answers are cached under this generation; raising it forgets them all.
+local function changed(tenant_id)
+  stores.cache.bump(tenant_id, "search")
+end
+
+-- Clears the mark of one indexed product. Returns the product to index again when it has changed meanwhile.
+local function settle(tenant_id, product)
+  local _, text, name = stores.documents.update(tenant_id, PRODUCTS, product.id,
+    { unset = { "pending" }, guard = { rev = product.rev } })
+  if not name then return nil end
+  if name == "not_found" then
+    problem.check(stores.search.remove(tenant_id, product.id))
+    return nil
+  end
+  if name ~= "precondition_failed" then problem.of_failure(text, name) end
+  local newer = problem.check(stores.documents.get(tenant_id, PRODUCTS, product.id))
+  if not newer then problem.check(stores.search.remove(tenant_id, product.id)) end
+  return newer
+end
+
+-- Brings the products' latest states into the index.
+function index.put(tenant_id, products)
+  local left = products
+  for _ = 1, 5 do
+    if #left == 0 then break end
+    problem.check(stores.search.put_many(tenant_id, left))
+    local again = {}
+    for _, product in ipairs(left) do again[#again + 1] = settle(tenant_id, product) end
+    left = again
+  end
+  changed(tenant_id)
+end
+
+-- Takes a product out, before its document goes: the mark is set by then, so that a crash in between indexes it again.
+function index.remove(tenant_id, id)
+  problem.check(stores.search.remove(tenant_id, id))
+  changed(tenant_id)
+end
+
+local function sweep_tenant(tenant_id)
+  repeat
+    local found = problem.check(stores.documents.find(tenant_id, PRODUCTS,
+      { filter = { pending = true }, limit = BATCH }))
+    if #found > 0 then index.put(tenant_id, found) end
+  until #found < BATCH
+end
+
+-- Indexes what is pending anywhere. Requests index what they change themselves; this is for what they left.
+function index.sweep()
+  local found = problem.check(stores.documents.find("*", "tenants", { limit = 10000 }))
+  for _, tenant in ipairs(found) do sweep_tenant(tenant.id) end
+end
+
+return index

@@ -1,0 +1,125 @@
+-- tenants.lua: finds the tenant of a request and keeps the tenants' documents in step with their tenant.json.
+local problem = require "lib.problem"
+local schema = require "schema.tenant"
+local stores = require "stores"
+
+local tenants = {}
+
+-- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost.
+local KEY, TTL_S = "config", 300
+
+-- Where a document is found by something else than its id: only the id is remembered here, the document always comes
+-- from the cache role, so that a change reaches every process.
+local ids, ids_until = {}, 0
+
+local function remembered(field, text)
+  local now = clock.now_ms()
+  if now > ids_until then ids, ids_until = {}, now + TTL_S * 1000 end
+  return ids[field .. ":" .. text]
+end
+
+local function remember(tenant)
+  for _, field in ipairs { "id", "slug", "subdomain", "customDomain" } do
+    if tenant[field] then ids[field .. ":" .. tenant[field]] = tenant.id end
+  end
+end
+
+-- The tenant of an id, from the cache role or else from the documents.
+function tenants.get(id)
+  local text = stores.cache.get(id, KEY)
+  local cached = text and json.decode(text)
+  if cached then return cached end
+  local document = problem.check(stores.documents.get("*", "tenants", id))
+  if not document then return nil end
+  local tenant = schema:view(document)
+  stores.cache.set(id, KEY, json.encode(tenant), TTL_S)
+  return tenant
+end
+
+-- The tenant whose field (slug, subdomain, customDomain, id) has this text, or nil.
+function tenants.find(field, text)
+  local id = remembered(field, text)
+  local tenant = id and tenants.get(id)
+  if tenant and tenant[field] == text then return tenant end
+  local found = problem.check(stores.documents.find("*", "tenants", { filter = { [field] = text }, limit = 1 }))
+  if not found[1] then return nil end
+  tenant = tenants.get(found[1].id)
+  if tenant then remember(tenant) end
+  return tenant
+end
+
+-- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.
+local function by_host(host)
+  host = host:lower():gsub(":%d+$", ""):gsub("%.$", "")
+  local label = host:match "^([a-z0-9][a-z0-9-]*)%."
+  return tenants.find("customDomain", host) or (label and tenants.find("subdomain", label))
+end
+
+-- Called once per host and kept by the server. header is X-Tenant-ID (an id or a slug) where the configuration trusts
+-- the caller, else nil.
+function tenants.resolve(host, header)
+  if header then return tenants.find("slug", header) or tenants.find("id", header) end
+  return host and by_host(host)
+end
+
+function tenants.all()
+  return problem.check(stores.documents.find("*", "tenants", { limit = 10000 }))
+end
+
+-- A digest of plain data that does not depend on the order of keys.
+local function canonical(value)
+  if type(value) ~= "table" then return json.encode(value) end
+  local keys, parts = {}, {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for i, key in ipairs(keys) do parts[i] = json.encode(tostring(key)) .. ":" .. canonical(value[key]) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function forget(id)
+  stores.cache.delete(id, KEY)
+  ids = {}
+end
+
+local function insert(clean, digest)
+  clean.id = clean.id or ident.uuid()
+  clean.seed, clean.version = digest, 1
+  clean.createdAt = clock.iso(clock.now_ms())
+  clean.updatedAt = clean.createdAt
+  local _, text, name = stores.documents.insert("*", "tenants", clean)
+  -- Another worker was first: its document is the same one.
+  if name and name ~= "conflict" then problem.of_failure(text, name) end
+end
+
+local function replace(known, clean, digest)
+  clean.id, clean.slug = nil, nil
+  clean.seed, clean.updatedAt = digest, clock.iso(clock.now_ms())
+  local change = { set = clean, inc = { version = 1 }, guard = { version = known.version } }
+  local _, text, name = stores.documents.update("*", "tenants", known.id, change)
+  if name and name ~= "precondition_failed" then problem.of_failure(text, name) end
+  forget(known.id)
+end
+
+local function seed_one(document)
+  local slug = document.slug or document.subdomain
+  document.slug, document.subdomain = slug, document.subdomain or slug
+  local clean, errors = schema:check(document, {}, { creating = true })
+  if not clean then
+    local first = errors[1]
+    log.warn("tenant_refused", { slug = slug, pointer = first.pointer, detail = first.detail })
+    return
+  end
+  local digest = ident.sha256(canonical(clean))
+  local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
+  local known = found[1]
+  if not known then return insert(clean, digest) end
+  if known.seed ~= digest then replace(known, clean, digest) end
+end
+
+-- Stores the tenants of these tenant.json documents that are not known yet, and updates those whose file has changed
+-- since. What was changed through the API stays until then.
+function tenants.seed(documents)
+  for _, document in ipairs(documents) do seed_one(document) end
+end
+
+return tenants
