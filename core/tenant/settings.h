@@ -13,17 +13,18 @@ typedef struct settings {
     arena_t arena;
     span_t id, slug, name;
     span_t subdomain, custom_domain; /* custom_domain may be empty */
-    value_t document; /* the whole tenant document, as the API shows it */
-    value_t settings; /* document.settings: currency, taxRate, freeShippingThreshold, lowStockThreshold, … */
+    value_t document;                /* the whole tenant document, as the API shows it */
+    value_t
+        settings; /* document.settings: currency, taxRate, freeShippingThreshold, lowStockThreshold, … */
     /* What a rule sees as ctx.tenant.settings: the same with freeShippingThreshold and shippingRate (5.00 by default, 500
        where the currency has no minor unit) in minor units, taxRate ("0" by default) as exact text, and currency. */
     value_t for_rules;
     char currency[4];
     int digits;
-    money_rounding_t rounding;  /* settings.rounding: "half-up" (default), "half-even" */
-    bool round_per_order;       /* settings.taxRounding: "line" (default), "order" */
+    money_rounding_t rounding;     /* settings.rounding: "half-up" (default), "half-even" */
+    bool round_per_order;          /* settings.taxRounding: "line" (default), "order" */
     on_rule_error_t on_rule_error; /* settings.onRuleError: "last_good" (default), "refuse" */
-    const zone_t *zone;         /* settings.timeZone, "UTC" by default */
+    const zone_t *zone;            /* settings.timeZone, "UTC" by default */
 } settings_t;
 
 /* From the document (copied). NULL with a sentence that names the field in why: an unknown currency or time zone, a rate that is not
