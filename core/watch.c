@@ -92,9 +92,15 @@ static bool keep(watch_t *watch, int wd, bool scripts, const char *below) {
     return true;
 }
 
-static void path_of(const watch_t *watch, bool scripts, const char *below, char out[PATH_BYTES]) {
-    snprintf(out, PATH_BYTES, "%s%s%s", scripts ? watch->scripts : watch->tenants,
-        *below ? "/" : "", below);
+/* "ROOT/below" or "below/name"; false when it does not fit, and then there is no such folder to watch. */
+static bool join(char out[PATH_BYTES], const char *folder, const char *name) {
+    const char *slash = *folder && *name ? "/" : "";
+    int len = snprintf(out, PATH_BYTES, "%s%s%s", folder, slash, name);
+    return len >= 0 && len < PATH_BYTES;
+}
+
+static bool path_of(const watch_t *watch, bool scripts, const char *below, char out[PATH_BYTES]) {
+    return join(out, scripts ? watch->scripts : watch->tenants, below);
 }
 
 static void add(watch_t *watch, bool scripts, const char *below, int depth);
@@ -111,8 +117,7 @@ static void add_below(
         if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (S_ISLNK(info.st_mode)) watch->blind = true;
         if (!S_ISDIR(info.st_mode)) continue;
-        snprintf(deeper, sizeof(deeper), "%s%s%s", below, *below ? "/" : "", entry->d_name);
-        add(watch, scripts, deeper, depth + 1);
+        if (join(deeper, below, entry->d_name)) add(watch, scripts, deeper, depth + 1);
     }
     closedir(folder);
 }
@@ -120,7 +125,7 @@ static void add_below(
 /* The watch comes before the scan: what is made in between is then seen twice rather than not at all. */
 static void add(watch_t *watch, bool scripts, const char *below, int depth) {
     char path[PATH_BYTES];
-    path_of(watch, scripts, below, path);
+    if (!path_of(watch, scripts, below, path)) return;
     int wd = inotify_add_watch(watch->fd, path, MASK);
     if (wd < 0 || depth > DEPTH_MAX || !keep(watch, wd, scripts, below)) {
         /* A folder that is gone again is no loss; anything else is. */
@@ -207,8 +212,7 @@ static void report(watch_t *watch, bool scripts, const char *below) {
 static bool is_whole(watch_t *watch, bool scripts, const char *below) {
     char path[PATH_BYTES];
     struct stat info;
-    path_of(watch, scripts, below, path);
-    if (lstat(path, &info) != 0) return false;
+    if (!path_of(watch, scripts, below, path) || lstat(path, &info) != 0) return false;
     if (S_ISLNK(info.st_mode)) watch->blind = true;
     return !S_ISREG(info.st_mode) || info.st_nlink > 1;
 }
@@ -216,8 +220,7 @@ static bool is_whole(watch_t *watch, bool scripts, const char *below) {
 static void on_entry(watch_t *watch, const spot_t *spot, const struct inotify_event *event) {
     char below[PATH_BYTES];
     bool scripts = spot->scripts; /* adding watches may move the spots */
-    if (source_ignores(event->name)) return;
-    snprintf(below, sizeof(below), "%s%s%s", spot->below, *spot->below ? "/" : "", event->name);
+    if (source_ignores(event->name) || !join(below, spot->below, event->name)) return;
     if (event->mask & IN_ISDIR) {
         if (event->mask & (IN_CREATE | IN_MOVED_TO)) add(watch, scripts, below, 1);
         if (event->mask & IN_MOVED_FROM) drop_below(watch, scripts, below);
