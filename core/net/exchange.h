@@ -37,14 +37,14 @@ struct exchange {
     header_t *headers; /* in order of arrival */
     size_t nheaders;
     span_t body;
-    int minor;             /* HTTP/1.minor */
-    uint64_t started_ns;   /* clock_mono_ns when its first byte was read */
-    char peer[46];         /* textual address of the socket's other end */
-    bool kept;             /* exchange_keep was called */
+    int minor;           /* HTTP/1.minor */
+    uint64_t started_ns; /* clock_mono_ns when its first byte was read */
+    char peer[46];       /* textual address of the socket's other end */
+    bool kept;           /* exchange_keep was called */
     bool answered;
-    int status;            /* after the answer */
-    size_t sent;           /* bytes of the answer, head included */
-    void *user;            /* the joiner's */
+    int status;  /* after the answer */
+    size_t sent; /* bytes of the answer, head included */
+    void *user;  /* the joiner's */
 };
 
 /* What the joiner hands to the net room. None of the callbacks may delete the connection. */
@@ -70,10 +70,11 @@ int exchange_keep(exchange_t *exchange);
 
 typedef struct answer {
     int status;
-    span_t type;      /* Content-Type; empty for none */
-    span_t headers;   /* ready lines, each ending in CRLF; may be empty. The caller has checked them for CR, LF and NUL */
-    span_t body;      /* copied or sent before the call returns */
-    bool close;       /* close the connection afterwards */
+    span_t type; /* Content-Type; empty for none */
+    span_t
+        headers; /* ready lines, each ending in CRLF; may be empty. The caller has checked them for CR, LF and NUL */
+    span_t body; /* copied or sent before the call returns */
+    bool close;  /* close the connection afterwards */
 } answer_t;
 /* Answers once. Puts status line, Date, Content-Length (also for HEAD, without the body; none for 204 and 304),
    Connection when needed. From a `request` callback or from any later turn. After it, only `ended` sees the exchange. */

@@ -5,18 +5,18 @@
 
 /* Defaults are http.md's; net_limits_default fills them. Times in milliseconds, sizes in bytes. */
 typedef struct net_limits {
-    size_t line_max;     /* request line and target: 8 KB, 414 */
-    size_t headers_max;  /* 16 KB, also chunk extensions and trailers: 431 */
-    size_t fields_max;   /* 100: 431 */
-    size_t body_max;     /* 1 MB unless body_limit says otherwise: 413 */
-    uint64_t head_ms;    /* from the first byte: 10 s, 408 */
-    uint64_t body_rate;  /* at least so many bytes a second: 1 KB, 408 */
-    uint64_t idle_ms;    /* 60 s */
+    size_t line_max;       /* request line and target: 8 KB, 414 */
+    size_t headers_max;    /* 16 KB, also chunk extensions and trailers: 431 */
+    size_t fields_max;     /* 100: 431 */
+    size_t body_max;       /* 1 MB unless body_limit says otherwise: 413 */
+    uint64_t head_ms;      /* from the first byte: 10 s, 408 */
+    uint64_t body_rate;    /* at least so many bytes a second: 1 KB, 408 */
+    uint64_t idle_ms;      /* 60 s */
     uint64_t requests_max; /* per connection: 10,000 */
-    size_t pipeline_max; /* 16 */
+    size_t pipeline_max;   /* 16 */
     size_t conns_max;
-    size_t out_max;      /* bytes of answers a client may leave unread before reading stops: 1 MB */
-    uint64_t write_ms;   /* an answer that makes no progress for so long: 30 s, reset */
+    size_t out_max;    /* bytes of answers a client may leave unread before reading stops: 1 MB */
+    uint64_t write_ms; /* an answer that makes no progress for so long: 30 s, reset */
 } net_limits_t;
 void net_limits_default(net_limits_t *limits);
 
