@@ -6,4 +6,5 @@ read_globals = {
   "wait_all", "sleep", "null",
 }
 files["scripts/types"] = { ignore = { "111", "121", "122", "131", "211", "212", "241", "311" } }
+files["scripts/cli"] = { read_globals = { "arg" } }
 files["tenants"] = { std = "min", read_globals = { "money", "log", "bit" } }

@@ -150,8 +150,10 @@ function schema.check_value(field, value, pointer, report)
   return checks[field.type](field, value, pointer, report)
 end
 
--- Deep equality of plain data; a decimal equals its text, 29.9 equals 29.90 only after checking.
+-- Deep equality of plain data. Amounts are compared by their text: JSON keeps no difference between 3000 the number and
+-- 3000 the decimal.
 local function same(a, b)
+  if decimal.is(a) or decimal.is(b) then return tostring(a) == tostring(b) end
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   for key, value in pairs(a) do
     if not same(value, b[key]) then return false end

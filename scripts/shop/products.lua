@@ -45,7 +45,7 @@ function products.list(tenant, options)
 end
 
 -- The fields that only the server sets, on a new product.
-local function complete(clean)
+function products.complete(clean)
   clean.id = ident.uuid()
   clean.version, clean.rev, clean.pending = 1, 1, true
   clean.createdAt = clock.iso(clock.now_ms())
@@ -59,7 +59,7 @@ local function taken(sku)
 end
 
 function products.create(tenant, body)
-  local product = complete(schema:expect(body, products.context(tenant), { creating = true }))
+  local product = products.complete(schema:expect(body, products.context(tenant), { creating = true }))
   local stored, text, name = stores.documents.insert(tenant.id, COLLECTION, product)
   if name == "conflict" then problem.raise(taken(product.sku)) end
   problem.check(stored, text, name)
@@ -78,7 +78,7 @@ local function check_all(tenant, bodies, results)
   for i, body in ipairs(bodies) do
     local clean, errors = schema:check(body, context, { creating = true })
     if clean then
-      good[#good + 1], places[#good + 1] = complete(clean), i
+      good[#good + 1], places[#good + 1] = products.complete(clean), i
     else
       results[i] = refused(i, { status = 422, code = "unprocessable", detail = "is not a valid product",
         errors = errors })
