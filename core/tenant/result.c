@@ -177,38 +177,56 @@ static int find_field(reading_t *reading, int at) {
     return -1;
 }
 
-static int unknown_field(reading_t *reading, int at) {
-    char text[64], known[120] = "";
+static int unknown_field(reading_t *reading, const char *shown_key) {
+    char known[120] = "";
     size_t len = 0;
     for (int i = 0; i < reading->shape->nfields && len < sizeof(known); i++)
         len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
             reading->shape->fields[i].name);
-    return complain(reading, "unknown field %s; known are %s",
-        shown(reading->L, at, text, sizeof(text)), known);
+    return complain(reading, "unknown field %s; known are %s", shown_key, known);
 }
 
-/* Reads the element at the top. A key's order in the table must not choose the complaint, so that the same rule is
-   refused with the same words: an unknown field is named before a wrong one, the first name in order. */
+/* One walk over the keys of the element at the top. */
 static int read_fields(reading_t *reading, void *item, unsigned *seen) {
     lua_State *L = reading->L;
-    int table = lua_gettop(L), present = 0;
-    for (int i = 0; i < reading->shape->nfields; i++) {
-        lua_pushstring(L, reading->shape->fields[i].name);
-        lua_rawget(L, table);
-        if (!lua_isnil(L, -1)) {
-            int err = read_field(reading, &reading->shape->fields[i], item);
-            if (err) return err;
-            *seen |= 1U << i;
-            present++;
+    int table = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        int found = find_field(reading, -2);
+        int err =
+            found < 0 ? ERR_BAD_RESULT : read_field(reading, &reading->shape->fields[found], item);
+        if (err) {
+            lua_settop(L, table);
+            return err;
         }
+        *seen |= 1U << found;
         lua_pop(L, 1);
     }
+    return 0;
+}
+
+/* The order of keys differs between two VMs. So that a rule is refused with the same words everywhere, the first
+   unknown name is complained about, then the first wrong field in the order of the contract. */
+static int name_fault(reading_t *reading, void *item) {
+    lua_State *L = reading->L;
+    int table = lua_gettop(L);
+    char text[64], first[64] = "";
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
-        if (present-- <= 0 || find_field(reading, -1) < 0) return unknown_field(reading, -1);
+        if (find_field(reading, -1) >= 0) continue;
+        shown(L, -1, text, sizeof(text));
+        if (!first[0] || strcmp(text, first) < 0) memcpy(first, text, sizeof(first));
     }
-    return 0;
+    if (first[0]) return unknown_field(reading, first);
+    for (int i = 0; i < reading->shape->nfields; i++) {
+        lua_pushstring(L, reading->shape->fields[i].name);
+        lua_rawget(L, table);
+        int err = lua_isnil(L, -1) ? 0 : read_field(reading, &reading->shape->fields[i], item);
+        if (err) return err;
+        lua_pop(L, 1);
+    }
+    return complain(reading, "cannot be read");
 }
 
 static int read_element(reading_t *reading, void *item) {
@@ -217,9 +235,8 @@ static int read_element(reading_t *reading, void *item) {
     if (lua_type(reading->L, -1) != LUA_TTABLE)
         return complain(
             reading, "must be a table, not %s", shown(reading->L, -1, text, sizeof(text)));
-    int err = read_fields(reading, item, &seen);
-    if (err) return err;
-    err = reading->shape->finish(item, seen, text, sizeof(text));
+    if (read_fields(reading, item, &seen)) return name_fault(reading, item);
+    int err = reading->shape->finish(item, seen, text, sizeof(text));
     return err ? complain(reading, "%s", text) : 0;
 }
 

@@ -1,0 +1,16 @@
+/* rules.h: what a rules_t holds, for the files of this room. */
+#ifndef PERIGEE_TENANT_RULES_H
+#define PERIGEE_TENANT_RULES_H
+#include "tenant/marshal.h"
+#include "tenant/price.h"
+
+#define STAGES RULE_ROUTES /* the four kinds that price, in their order */
+
+struct rules {
+    edition_t *edition;
+    sandbox_t *sandbox;
+    int refs[STAGES]; /* LUA_NOREF: skipped */
+    marshal_t marshal;
+};
+
+#endif
