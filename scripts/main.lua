@@ -1,26 +1,33 @@
 -- main.lua: what the server runs: the routes, the search for a request's tenant, and the work in the background.
 local cart = require "api.cart"
-local guard = require "lib.guard"
-local health = require "api.health"
 local index = require "shop.index"
 local products = require "api.products"
 local search = require "api.search"
+local stores = require "stores"
+local tenant_shop = require "shop.tenant_shop"
 local tenants = require "shop.tenants"
+
+-- A route that needs the key of the shop's owner: 401 without one, 403 with another shop's.
+local function owner(run, body_max)
+  return { run = run, role = "owner", body_max = body_max }
+end
+
+local BULK_BYTES = 16 * 1024 * 1024
 
 return {
   routes = {
     ["GET /api/products"] = products.list,
-    ["POST /api/products"] = guard.owner(products.create),
-    ["POST /api/products/bulk"] = guard.owner(products.create_many),
+    ["POST /api/products"] = owner(products.create),
+    ["POST /api/products/bulk"] = owner(products.create_many, BULK_BYTES),
     ["GET /api/products/search"] = search.query,
     ["GET /api/products/suggest"] = search.suggest,
     ["GET /api/products/low-stock"] = products.low_stock,
     ["GET /api/products/by-sku/:sku"] = products.by_sku,
     ["GET /api/products/:id"] = products.get,
-    ["PUT /api/products/:id"] = guard.owner(products.replace),
-    ["PATCH /api/products/:id"] = guard.owner(products.patch),
-    ["DELETE /api/products/:id"] = guard.owner(products.remove),
-    ["POST /api/products/:id/stock"] = guard.owner(products.change_stock),
+    ["PUT /api/products/:id"] = owner(products.replace),
+    ["PATCH /api/products/:id"] = owner(products.patch),
+    ["DELETE /api/products/:id"] = owner(products.remove),
+    ["POST /api/products/:id/stock"] = owner(products.change_stock),
 
     ["GET /api/cart"] = cart.get,
     ["DELETE /api/cart"] = cart.clear,
@@ -30,17 +37,15 @@ return {
     ["PUT /api/cart/address"] = cart.set_address,
     ["PUT /api/cart/shipping"] = cart.set_shipping,
     ["PUT /api/cart/codes"] = cart.set_codes,
-
-    ["GET /healthz"] = health.alive,
-    ["GET /readyz"] = health.ready,
   },
 
-  tenants = { resolve = tenants.resolve },
+  tenants = { resolve = tenants.resolve, seed = tenants.seed },
 
-  -- Called with the tenant.json documents of the editions that serve, at start and after each change of one.
-  seed = function() tenants.seed(rules.seeds()) end,
+  -- What a tenant's routes.lua reaches as `shop`.
+  tenant_shop = tenant_shop,
 
   background = {
     { name = "index.sweep", every_ms = 5000, run = index.sweep },
+    { name = "cache.sweep", every_ms = 60000, run = stores.cache.sweep },
   },
 }

@@ -41,7 +41,7 @@ end
 
 -- The tenant, stored from its tenant.json first when the server has never run.
 local function find_tenant(slug)
-  tenants.seed(rules.seeds())
+  tenants.seed(slug)
   return tenants.find("slug", slug)
 end
 
@@ -51,7 +51,7 @@ end
 
 -- On a terminal a line that counts up and is wiped at the end; elsewhere nothing.
 local function new_progress(total)
-  if not process.tty(2) then return function() end, function() end end
+  if os.execute "test -t 2" ~= 0 then return function() end, function() end end
   local function show(done) io.stderr:write(("\r%d of %d products"):format(done, total)) end
   local function wipe() io.stderr:write "\r\27[K" end
   return show, wipe

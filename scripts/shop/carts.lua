@@ -147,6 +147,18 @@ function carts.get(tenant, session, explain)
   return view(tenant, cart, by_id, quote, lines, explain)
 end
 
+-- The cart without a price, for a tenant's own pages: amounts in minor units, as in the rules.
+function carts.peek(tenant, session)
+  local cart, digits = load(tenant, session), products.context(tenant).digits
+  local shown = { id = cart.id, codes = cart.codes, items = {} }
+  for i, item in ipairs(cart.items) do
+    local minor = money.parse(item.price, digits)
+    shown.items[i] = { productId = item.productId, sku = item.sku, name = item.name, quantity = item.quantity,
+      price = minor, subtotal = minor * item.quantity }
+  end
+  return shown
+end
+
 -- The hash fields of a cart, and those that are to go.
 local function fields_of(cart, before, quote, digits)
   local set = {

@@ -55,30 +55,17 @@ local function by_host(host)
   return tenants.find("customDomain", host) or (label and tenants.find("subdomain", label))
 end
 
--- Called once per host and kept by the server. header is X-Tenant-ID (an id or a slug) where the configuration trusts
--- the caller, else nil.
-function tenants.resolve(host, header)
-  if header then return tenants.find("slug", header) or tenants.find("id", header) end
-  return host and by_host(host)
-end
-
-function tenants.all()
-  return problem.check(stores.documents.find("*", "tenants", { limit = 10000 }))
-end
-
--- A digest of plain data that does not depend on the order of keys.
-local function canonical(value)
-  if type(value) ~= "table" then return json.encode(value) end
-  local keys, parts = {}, {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  for i, key in ipairs(keys) do parts[i] = json.encode(tostring(key)) .. ":" .. canonical(value[key]) end
-  return "{" .. table.concat(parts, ",") .. "}"
+-- Called by the server, which keeps the answer for five minutes: kind is "host", or "header" for the X-Tenant-ID (an
+-- id or a slug) of a trusted caller. Returns the tenant's document, or nil when there is none.
+function tenants.resolve(kind, text)
+  if kind == "header" then return tenants.find("slug", text) or tenants.find("id", text) end
+  return by_host(text)
 end
 
 local function forget(id)
   stores.cache.delete(id, KEY)
   ids = {}
+  process.forget_tenants()
 end
 
 local function insert(clean, digest)
@@ -109,17 +96,19 @@ local function seed_one(document)
     log.warn("tenant_refused", { slug = slug, pointer = first.pointer, detail = first.detail })
     return
   end
-  local digest = ident.sha256(canonical(clean))
+  local digest = ident.sha256(json.encode(clean))
   local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
   local known = found[1]
   if not known then return insert(clean, digest) end
   if known.seed ~= digest then replace(known, clean, digest) end
 end
 
--- Stores the tenants of these tenant.json documents that are not known yet, and updates those whose file has changed
--- since. What was changed through the API stays until then.
-function tenants.seed(documents)
-  for _, document in ipairs(documents) do seed_one(document) end
+-- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
+-- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
+function tenants.seed(slug)
+  for _, document in ipairs(rules.seeds()) do
+    if not slug or document.slug == slug then seed_one(document) end
+  end
 end
 
 return tenants
