@@ -77,10 +77,11 @@ static int run_all(pricing_t *pricing, sandbox_fault_t *fault) {
     return err ? err : sheet_prove(sheet);
 }
 
-/* Says which rule, when the sandbox did not: the sheet's complaints carry no place. */
+/* Says which rule, when the sandbox did not: the sheet's complaints carry no place. A cart that cannot be is no rule's
+   fault and names no file. */
 static int name_fault(const pricing_t *pricing, int err, sandbox_fault_t *fault) {
     fault->err = err;
-    if (!fault->file[0] && pricing->sheet.input->nlines)
+    if (!fault->file[0] && pricing->stage < STAGES)
         snprintf(fault->file, sizeof(fault->file), "%s", rule_kind_file(pricing->stage));
     if (!fault->text[0]) snprintf(fault->text, sizeof(fault->text), "%s", err_text(err));
     return err;
