@@ -1,0 +1,78 @@
+---@meta
+-- stores.lua: the roles behind `require "stores"`. Absent is a plain nil; a failure is nil, a sentence and a name.
+
+---@alias Filter table<string, string|number|boolean|Decimal|{ gte: any, lte: any, gt: any, lt: any, ["in"]: any[], contains: any }>
+
+---@class FindOptions
+---@field filter Filter?
+---@field sort { [1]: string, [2]: "asc"|"desc" }[]? the id is always the last tie-break
+---@field limit integer?
+---@field skip integer?
+---@field after any[]? the position that the last call returned
+---@field fields string[]?
+
+---@class Change
+---@field set table<string, any>?
+---@field unset string[]?
+---@field inc table<string, integer>?
+---@field guard Filter? the change happens only when the document meets it
+
+---@class Documents
+local documents = {}
+---@return table? doc, string? why, string? name
+function documents.insert(tenant, collection, doc) end
+---@return { ok: boolean, id: string?, error: string?, detail: string? }[]
+function documents.insert_many(tenant, collection, docs) end
+---@return table? doc, string? why, string? name
+function documents.get(tenant, collection, id) end
+---@param options FindOptions
+---@return table[]? docs, any[]|string|nil position, string? name
+function documents.find(tenant, collection, options) end
+---@return integer?
+function documents.count(tenant, collection, filter) end
+---@return table? doc, string? why, string? name
+function documents.replace(tenant, collection, id, doc, options) end
+---@param change Change
+---@return table? doc, string? why, string? name
+function documents.update(tenant, collection, id, change) end
+---@return true?, string? why, string? name
+function documents.delete(tenant, collection, id, options) end
+---@return integer?
+function documents.delete_all(tenant, collection) end
+
+---@class Cache
+local cache = {}
+---@return string?
+function cache.get(tenant, key) end
+function cache.set(tenant, key, text, ttl_s) end
+---@return boolean taken
+function cache.add(tenant, key, text, ttl_s) end
+function cache.delete(tenant, key) end
+---@return integer
+function cache.generation(tenant, name) end
+---@return integer
+function cache.bump(tenant, name) end
+---@return { version: integer, fields: table<string, string> }?
+function cache.cart_load(tenant, session) end
+---@return integer? version, string? why, string? name
+function cache.cart_save(tenant, session, change) end
+---@return true?, string? why, string? name
+function cache.cart_delete(tenant, session, options) end
+---@return integer?
+function cache.sweep() end
+
+---@class Search
+local search = {}
+function search.put(tenant, product) end
+function search.put_many(tenant, products) end
+function search.remove(tenant, id) end
+function search.clear(tenant) end
+---@return { items: { id: string, score: number }[], total: integer, facets: table? }?
+function search.query(tenant, wanted) end
+---@return string[]?
+function search.suggest(tenant, text, size) end
+
+---@class Stores
+---@field documents Documents
+---@field cache Cache
+---@field search Search
