@@ -100,12 +100,17 @@ static int on_version(llhttp_t *parser, const char *at, size_t len) {
     return 0;
 }
 
+/* A well-formed version that is not ours, or nonsense. HTTP/0.9 had no version, so a request that names it lies. */
+static int version_refusal(span_t version) {
+    bool formed = version.len == 3 && version.ptr[1] == '.' && !span_eq(version, SPAN("0.9"));
+    return formed ? ERR_BAD_VERSION : ERR_INVALID;
+}
+
 static int on_version_complete(llhttp_t *parser) {
     conn_t *conn = owner(parser);
     span_t version = token_end(conn->current);
     if (span_eq(version, SPAN("1.1")) || span_eq(version, SPAN("1.0"))) return 0;
-    bool known = version.len == 3 && !span_eq(version, SPAN("0.9"));
-    return fail(conn, known ? ERR_BAD_VERSION : ERR_INVALID, "the server speaks HTTP/1.1");
+    return fail(conn, version_refusal(version), "the server speaks HTTP/1.1");
 }
 
 static bool trailing(const llhttp_t *parser) {
@@ -257,7 +262,9 @@ int parse_run(conn_t *conn, const char **bytes, size_t *len, bool *whole) {
     }
     if (conn->refusal != ERR_OK) return conn->refusal;
     conn->detail = llhttp_get_error_reason(&conn->parser);
-    return code == HPE_PAUSED_H2_UPGRADE ? ERR_BAD_VERSION : ERR_INVALID;
+    if (code == HPE_PAUSED_H2_UPGRADE) return ERR_BAD_VERSION;
+    bool version = code == HPE_INVALID_VERSION && conn->current != NULL;
+    return version ? version_refusal(token_end(conn->current)) : ERR_INVALID;
 }
 
 /* llhttp skips blanks and zeros without a callback; only the count of raw bytes bounds them. */
