@@ -267,7 +267,7 @@ static int put_scattered(encoder_t *enc, size_t from) {
     int err = 0;
     for (size_t i = 1; err == 0 && i <= n; i++) {
         lua_rawgeti(L, -1, (int)i);
-        err = put_item(enc, i);
+        err = lua_isnil(L, -1) ? refuse(enc, ERR_INVALID, "a list has a hole") : put_item(enc, i);
         lua_pop(L, 1);
     }
     buf_char(enc->out, ']');

@@ -256,6 +256,7 @@ task_t *task_start(
 void task_cancel(task_t *task) {
     if (task->running) {
         task->doomed = true;
+        task->parent = NULL; /* the parent may be gone before this one has come back */
     } else {
         end_cancelled(task);
     }
@@ -283,6 +284,7 @@ static bool count_wait(task_t *task) {
 const char *task_refuses(lua_State *L, task_t **out) {
     task_t *task = vm_of(L)->running;
     if (task == NULL) return "no request or job runs";
+    if (task->doomed) return "it was cancelled";
     if (task->co != L)
         return "inside a coroutine of the script's own; wait_all runs things side by side";
     if (!lua_isyieldable(L)) {
