@@ -5,11 +5,11 @@
 #include "lua/value.h"
 
 typedef struct sandbox_limits {
-    uint64_t time_ms;       /* of one begin…end or of one resume: 10 */
-    uint64_t instructions;  /* of one begin…end: 10,000,000 */
-    size_t memory;          /* alive: 4 MB */
-    uint64_t allocated;     /* ever, of one begin…end: 64 MB */
-    size_t source;          /* of one file: 64 KB */
+    uint64_t time_ms;      /* of one begin…end or of one resume: 10 */
+    uint64_t instructions; /* of one begin…end: 10,000,000 */
+    size_t memory;         /* alive: 4 MB */
+    uint64_t allocated;    /* ever, of one begin…end: 64 MB */
+    size_t source;         /* of one file: 64 KB */
 } sandbox_limits_t;
 void sandbox_limits_default(sandbox_limits_t *limits);
 
@@ -28,21 +28,26 @@ vm_t *sandbox_vm(sandbox_t *sandbox);
 /* True after out-of-memory or a nearly full heap: the owner must build another one off the request path. */
 bool sandbox_spent(const sandbox_t *sandbox);
 
+/* Tables that fill themselves on first use: when the metatable of a table holds a C function as "__fill", pairs, next and
+   rawget call it with the table before they look, so that they see all fields. Give such a metatable `__metatable = false`. */
+
 typedef struct sandbox_fault {
-    int err;         /* ERR_BUDGET_TIME, ERR_FORBIDDEN, ERR_SYNTAX, ERR_RULE_ERROR, ERR_BAD_RESULT, … */
-    char file[96];   /* "pricing.lua" */
-    int line;        /* 0 when unknown */
-    char text[240];  /* a plain sentence, without file and line */
+    int err; /* ERR_BUDGET_TIME, ERR_FORBIDDEN, ERR_SYNTAX, ERR_RULE_ERROR, ERR_BAD_RESULT, … */
+    char file[96];  /* "pricing.lua" */
+    int line;       /* 0 when unknown */
+    char text[240]; /* a plain sentence, without file and line */
 } sandbox_fault_t;
 
 /* Compiles text only (no bytecode, no '#' first line); keeps the function under *ref. 0 or fault filled. */
-int sandbox_load(sandbox_t *sandbox, span_t text, const char *file, int *ref, sandbox_fault_t *fault);
+int sandbox_load(
+    sandbox_t *sandbox, span_t text, const char *file, int *ref, sandbox_fault_t *fault);
 /* One budget for everything between begin and end. seed starts math.random. */
 void sandbox_begin(sandbox_t *sandbox, uint64_t seed);
 /* Runs the chunk `ref` afresh in a new environment, then calls what it returned: push puts nargs arguments (protected,
    hooked), take reads the result at the top of the stack (protected, hooked, raw access only) and returns 0 or fills fault->text and returns an error. 0 or fault filled. */
 int sandbox_call(sandbox_t *sandbox, int ref, int (*push)(lua_State *L, void *data),
-    int (*take)(lua_State *L, void *data, sandbox_fault_t *fault), void *data, sandbox_fault_t *fault);
+    int (*take)(lua_State *L, void *data, sandbox_fault_t *fault), void *data,
+    sandbox_fault_t *fault);
 /* Ends the budget; usage may be NULL. Collects garbage when the heap has grown. */
 void sandbox_end(sandbox_t *sandbox, sandbox_usage_t *usage);
 
