@@ -102,6 +102,11 @@ local function reader_of(readers, name)
   if reader then return reader, group, rest end
 end
 
+-- Only UTF-8 can be looked for, or be named in an answer.
+local function is_text(name, given)
+  return (pcall(json.encode, { name, given }))
+end
+
 -- The request's parameters as { name = value }, those of "attr.*" under attr = { name = value }.
 function query.read(req, readers)
   local values, errors = {}, {}
@@ -110,7 +115,9 @@ function query.read(req, readers)
   end
   for name, given in pairs(req.query) do
     local reader, group, rest = reader_of(readers, name)
-    if not reader then
+    if not is_text(name, given) then
+      wrong("a parameter", "invalid_parameter", "is not UTF-8")
+    elseif not reader then
       wrong(name, "unknown_parameter", "is not a parameter of this resource")
     else
       local value, fault = read_one(given, reader)

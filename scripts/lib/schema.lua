@@ -90,19 +90,12 @@ function checks.money(field, amount, pointer, report)
   return money.decimal(minor, digits)
 end
 
--- An array as json.decode makes it: no keys but 1..n.
-local function is_list(value)
-  if type(value) ~= "table" then return false end
-  local count = 0
-  for key in pairs(value) do
-    if type(key) ~= "number" then return false end
-    count = count + 1
-  end
-  return count == #value
+local function is_object(value)
+  return type(value) == "table" and not json.is_array(value)
 end
 
 function checks.list(field, list, pointer, report)
-  if not is_list(list) then return report.add(pointer, "type", "must be a list") end
+  if type(list) ~= "table" or not json.is_array(list) then return report.add(pointer, "type", "must be a list") end
   if #list > field.max then
     return report.add(pointer, "too_many", "must have at most " .. field.max .. " elements")
   end
@@ -114,7 +107,7 @@ function checks.list(field, list, pointer, report)
 end
 
 function checks.map(field, map, pointer, report)
-  if type(map) ~= "table" or #map > 0 then return report.add(pointer, "type", "must be an object") end
+  if not is_object(map) then return report.add(pointer, "type", "must be an object") end
   local clean, count = {}, 0
   for name, value in pairs(map) do
     local place = pointer .. "/" .. escape(name)
@@ -131,12 +124,12 @@ function checks.map(field, map, pointer, report)
 end
 
 function checks.object(field, value, pointer, report)
-  if type(value) ~= "table" or #value > 0 then return report.add(pointer, "type", "must be an object") end
+  if not is_object(value) then return report.add(pointer, "type", "must be an object") end
   return schema.check_fields(field.fields, value, pointer, report, { creating = true })
 end
 
 function checks.open(_, value, pointer, report)
-  if type(value) ~= "table" or #value > 0 then return report.add(pointer, "type", "must be an object") end
+  if not is_object(value) then return report.add(pointer, "type", "must be an object") end
   return value
 end
 
@@ -216,7 +209,7 @@ end
 -- and the list of all violations, in the order of their pointers.
 function schema.check(entity, body, context, options)
   local report = new_report(context)
-  if type(body) ~= "table" or #body > 0 then
+  if not is_object(body) then
     report.add("", "type", "must be an object")
     return nil, report.errors
   end

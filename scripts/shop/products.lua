@@ -142,11 +142,15 @@ function products.replace(tenant, id, body, match)
   end)
 end
 
+local function is_object(value)
+  return type(value) == "table" and not json.is_array(value)
+end
+
 -- RFC 7386: a null removes, an object is merged, anything else replaces.
 local function merge(target, patch)
-  if type(patch) ~= "table" or #patch > 0 or type(target) ~= "table" or #target > 0 then return patch end
+  if not is_object(patch) then return patch end
   local merged = {}
-  for name, value in pairs(target) do merged[name] = value end
+  for name, value in pairs(is_object(target) and target or {}) do merged[name] = value end
   for name, value in pairs(patch) do
     if value == json.null then merged[name] = nil else merged[name] = merge(merged[name], value) end
   end
@@ -156,7 +160,7 @@ end
 function products.patch(tenant, id, body, match)
   return change(tenant, id, match, function(product)
     local current = products.view(product)
-    local merged = type(body) == "table" and merge(current, body) or body
+    local merged = merge(json.object(current), body)
     local clean = schema:expect(merged, products.context(tenant), { current = current })
     return { set = clean, guard = { version = product.version } }
   end)

@@ -102,7 +102,7 @@ end
 
 local function fields_of(group, row)
   local parent, options, values = group.parent, options_of(row, group.parent), {}
-  local attributes = {}
+  local attributes = json.object {}
   for i, option in ipairs(options) do
     values[i] = option.value
     attributes[attribute_name(option.name)] = option.value

@@ -22,6 +22,10 @@ local function plain(tenant, product)
   local view = products.view(product)
   view.price = money.parse(product.price, products.context(tenant).digits)
   view.weight_grams, view.weightGrams = product.weightGrams, nil
+  view.attributes = {}
+  for name, value in pairs(product.attributes) do
+    view.attributes[name] = decimal.is(value) and tostring(value) or value
+  end
   return view
 end
 

@@ -73,6 +73,6 @@ function rules.seeds() end
 ---@field customer { id: string?, email: string?, group: string, tags: string[], orders: integer }
 ---@field address { country: string, state: string?, city: string?, postalCode: string? }?
 ---@field currency { code: string, digits: integer }
----@field now { epoch: integer, iso: string, year: integer, month: integer, day: integer, hour: integer, weekday: integer }
+---@field now { epoch: integer, iso: string, year: integer, month: integer, day: integer, hour: integer }
 ---@field channel string
 ---@field seed integer

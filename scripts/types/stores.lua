@@ -1,7 +1,8 @@
 ---@meta
 -- stores.lua: the roles behind `require "stores"`. Absent is a plain nil; a failure is nil, a sentence and a name.
 
----@alias Filter table<string, string|number|boolean|Decimal|{ gte: any, lte: any, gt: any, lt: any, ["in"]: any[], contains: any }>
+---A value to equal, or { gte, lte, gt, lt, ["in"] = { any of }, contains }.
+---@alias Filter table<string, string|number|boolean|Decimal|table<string, any>>
 
 ---@class FindOptions
 ---@field filter Filter?
