@@ -1,0 +1,50 @@
+/* app.h: one edition of the trusted scripts as it runs: a VM, its routes and its named functions. */
+#ifndef PERIGEE_APP_H
+#define PERIGEE_APP_H
+#include "bundle.h"
+#include "lua/task.h"
+#include "tenant/router.h"
+
+struct services;
+
+typedef struct app_route {
+    int handler;      /* registry reference */
+    char role[16];    /* who may: "" for everybody */
+    size_t body_max;  /* 0 for the configuration's */
+    const char *spec; /* "GET /api/products" */
+} app_route_t;
+
+typedef struct app_background {
+    int run;
+    uint64_t every_ms;
+    const char *name;
+} app_background_t;
+
+/* Counted: requests in flight finish on the code they started with. */
+typedef struct app {
+    int refs;
+    struct services *services;
+    bundle_t *bundle;
+    vm_t *vm;
+    arena_t arena;
+    router_t *router;
+    app_route_t *routes;
+    size_t nroutes;
+    app_background_t *background;
+    size_t nbackground;
+    int resolve; /* main.tenants.resolve(kind, text) */
+    int seed;    /* main.tenants.seed(slug or nil) */
+    int shop;    /* main.tenant_shop: the functions behind a tenant's `shop` */
+    deferred_t goodbye;
+} app_t;
+
+/* Runs the bundle's main module and reads what it returns. Takes over the bundle, also on an error. Loop thread only.
+   ERR_RULE_ERROR with a sentence that names what is wrong. */
+int app_new(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size);
+/* Without routes: for the job, which runs one file beside the modules. */
+int app_new_bare(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size);
+app_t *app_ref(app_t *app);
+/* The last one lets the VM go on a later turn, because it may be running. */
+void app_unref(app_t *app);
+
+#endif

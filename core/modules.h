@@ -1,0 +1,9 @@
+/* modules.h: the native modules that trusted scripts can require. */
+#ifndef PERIGEE_MODULES_H
+#define PERIGEE_MODULES_H
+#include "app.h"
+
+/* Registers sqlite, http, csv, rules and process in the VM and sets vm->user to the app. 0, or an error with a sentence. */
+int modules_open(vm_t *vm, app_t *app, char *why, size_t size);
+
+#endif

@@ -1,0 +1,11 @@
+/* req.h: the request as a handler sees it: a small table whose other fields are filled on first use. */
+#ifndef PERIGEE_REQ_H
+#define PERIGEE_REQ_H
+#include "request.h"
+
+/* Registers the metatable in a trusted VM; call protected. */
+void req_open(lua_State *L);
+/* Pushes the table of the request; may raise. */
+void req_push(lua_State *L, request_t *request);
+
+#endif

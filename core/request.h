@@ -1,0 +1,54 @@
+/* request.h: one API request on its way from the exchange to the handler and back, and the slots that name it. */
+#ifndef PERIGEE_REQUEST_H
+#define PERIGEE_REQUEST_H
+#include "app.h"
+#include "config.h"
+#include "net/exchange.h"
+#include "tenant/router.h"
+#include "tenant/settings.h"
+
+#define REQUEST_ID_MAX 64
+
+typedef struct server server_t;
+typedef struct request {
+    server_t *server;
+    exchange_t *exchange;     /* its arena holds the request */
+    app_t *app;               /* the edition it started with */
+    task_t *task;             /* while a script runs for it */
+    settings_t *settings;     /* the tenant's, once it is found */
+    const app_route_t *route; /* the API's route; NULL on a tenant's own */
+    route_match_t match;
+    char id[REQUEST_ID_MAX + 1];
+    char trace[33];         /* the trace id of traceparent */
+    span_t address, scheme; /* the client's, behind trusted proxies too */
+    span_t session;         /* empty when there is none */
+    const char *role;       /* NULL without a key for this tenant */
+    bool key_known;         /* a valid key was sent, perhaps of another tenant */
+    uint64_t deadline_ms;
+    double handle;       /* slot and epoch: how Lua names it */
+    list_t waiting;      /* for its tenant to be found */
+    uint64_t waited_ns;  /* for stores, in all */
+    const char *edition; /* hash of the rules that priced the answer, for the log */
+} request_t;
+
+/* The table of slots. A handler may keep `req` after the request is gone: the epoch tells. */
+typedef struct request_slots {
+    struct request_slot {
+        request_t *request;
+        uint32_t epoch;
+        uint32_t next_free;
+    } * slots;
+    uint32_t count, cap, free;
+} request_slots_t;
+void request_slots_create(request_slots_t *slots);
+void request_slots_destroy(request_slots_t *slots);
+/* Gives the request a handle. ERR_BUSY when 65,536 are in flight, ERR_NO_MEMORY. */
+int request_slots_take(request_slots_t *slots, request_t *request);
+void request_slots_give(request_slots_t *slots, request_t *request);
+/* The request of a handle, or NULL when it has ended. */
+request_t *request_slots_find(const request_slots_t *slots, double handle);
+
+/* Reads what the head says: request id, trace, the client's address and scheme, session. */
+void request_read_head(request_t *request, const config_t *config);
+
+#endif

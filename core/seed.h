@@ -1,0 +1,17 @@
+/* seed.h: brings tenant.json documents of accepted editions into the documents role. */
+#ifndef PERIGEE_SEED_H
+#define PERIGEE_SEED_H
+#include "app.h"
+
+typedef struct seed seed_t;
+seed_t *seed_new(struct services *services); /* NULL when out of memory */
+void seed_delete(seed_t *seed);
+/* The edition of scripts whose main.seed runs from now on. */
+void seed_use(seed_t *seed, app_t *app);
+/* Runs main.seed(nil): tenants that are not known yet are stored. */
+void seed_all(seed_t *seed);
+/* Runs main.seed(slug): an accepted edition may have brought other settings. */
+void seed_one(seed_t *seed, const char *slug);
+void seed_stop(seed_t *seed);
+
+#endif

@@ -1,0 +1,26 @@
+/* services.h: what scripts and the server share within one process: the loop, the settings, the engines, the tenants. */
+#ifndef PERIGEE_SERVICES_H
+#define PERIGEE_SERVICES_H
+#include "base/loop.h"
+#include "config.h"
+#include "tenant/tenant.h"
+
+struct server;
+struct sqlite;
+struct http_client;
+
+typedef struct services {
+    loop_t *loop;
+    config_t config;
+    struct sqlite *sqlite;
+    struct http_client *http;
+    tenants_t *tenants;    /* every tenant's editions and VMs */
+    struct server *server; /* NULL in a job */
+} services_t;
+
+/* Opens the engines on a loop. They close with the loop. Returns 0, or an error with a sentence. */
+int services_create(
+    services_t *services, loop_t *loop, const config_t *config, char *why, size_t size);
+void services_destroy(services_t *services);
+
+#endif
