@@ -56,8 +56,9 @@ static uint64_t since(uint64_t now, uint64_t then) {
     return now > then ? now - then : 0;
 }
 
-/* The first half counts wall time, which is cheap to read. The second half counts this thread's own time: on a busy machine the wall clock
-   also runs while somebody else does, and a sound rule would be refused for that. */
+/* The first half counts wall time, which is cheap to read. The second half counts this thread's own time: on a
+   busy machine the wall clock also runs while somebody else does, and a sound rule would be refused for that.
+   */
 static bool over_time(budget_t *budget, uint64_t now) {
     uint64_t half = budget->time_ns / 2;
     if (!budget->second) {

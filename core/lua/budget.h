@@ -1,4 +1,5 @@
-/* budget.h: what one stretch of a tenant's code may spend: instructions, time and bytes, none of which pcall can regain. */
+/* budget.h: what one stretch of a tenant's code may spend: instructions, time and bytes, none of which pcall
+   can regain. */
 #ifndef PERIGEE_LUA_BUDGET_H
 #define PERIGEE_LUA_BUDGET_H
 #include <lua.h>
@@ -36,21 +37,24 @@ typedef struct budget {
 struct sandbox;
 struct sandbox_limits;
 void budget_create(budget_t *budget, const struct sandbox_limits *limits);
-/* Puts the budget in force for the sandbox's VM and starts its clocks; and the other way round. A budget may be entered and left often:
-   what was spent adds up, the time between is free. Errors jump past every decrement, so enter also resets the depths. */
+/* Puts the budget in force for the sandbox's VM and starts its clocks; and the other way round. A budget may be
+   entered and left often: what was spent adds up, the time between is free. Errors jump past every decrement,
+   so enter also resets the depths. */
 void budget_enter(struct sandbox *sandbox, budget_t *budget);
 void budget_leave(struct sandbox *sandbox);
-/* Compares what was spent with the maxima: 0 or the error, which then stays. `charged` is the VM's counter of bytes. */
+/* Compares what was spent with the maxima: 0 or the error, which then stays. `charged` is the VM's counter of
+   bytes. */
 int budget_check(budget_t *budget, uint64_t charged, bool precise);
 
-/* For C functions a tenant can call. `units` of work, each about one bytecode's worth; looks at the clock every few thousand. Raises when the
-   budget is gone. */
+/* For C functions a tenant can call. `units` of work, each about one bytecode's worth; looks at the clock every
+   few thousand. Raises when the budget is gone. */
 void budget_work(lua_State *L, size_t units);
 /* Ends the budget for good and raises. */
 int budget_expire(lua_State *L, int err);
 /* Raises again what ended the budget. */
 int budget_raise(lua_State *L);
-/* The allocator saw a string or table so large that a single bytecode on it is slow: the hook comes more often from now on. */
+/* The allocator saw a string or table so large that a single bytecode on it is slow: the hook comes more often
+   from now on. */
 void budget_tighten(struct sandbox *sandbox);
 
 #endif

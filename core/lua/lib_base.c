@@ -1,4 +1,5 @@
-/* lib_base.c: the basic functions of a tenant's VM, each bounded, none of which reaches another function's environment. */
+/* lib_base.c: the basic functions of a tenant's VM, each bounded, none of which reaches another function's
+   environment. */
 #include "lua/sandbox_own.h"
 #include <ctype.h>
 
@@ -39,8 +40,9 @@ static int l_ipairs(lua_State *L) {
     return 3;
 }
 
-/* An expired budget, and an allocation that failed, go on through every pcall. The nesting is bounded because each level is a C frame. A
-   C frame also means that nothing inside may wait: `shop` functions answer nil, text, name instead of raising. */
+/* An expired budget, and an allocation that failed, go on through every pcall. The nesting is bounded because
+   each level is a C frame. A C frame also means that nothing inside may wait: `shop` functions answer nil,
+   text, name instead of raising. */
 static int l_pcall(lua_State *L) {
     sandbox_t *sandbox = sandbox_of(L);
     luaL_checkany(L, 1);

@@ -1,4 +1,5 @@
-/* lib_log.c: log(...) of a tenant's script: one bounded line to the tenant's tail, limited per call and per second. */
+/* lib_log.c: log(...) of a tenant's script: one bounded line to the tenant's tail, limited per call and per
+   second. */
 #include "lua/sandbox_own.h"
 
 #define LINE_MAX_BYTES 512

@@ -213,7 +213,8 @@ static const char *refer(matcher_t *m, const char *s, int digit) {
     return s + len;
 }
 
-/* %f[set]: between a byte outside the set and one inside; both ends of the subject count as NUL. Leaves *p behind the set. */
+/* %f[set]: between a byte outside the set and one inside; both ends of the subject count as NUL. Leaves *p
+   behind the set. */
 static bool frontier(matcher_t *m, const char *s, const char **p) {
     const char *set = *p;
     if (set == m->stop || *set != '[') luaL_error(m->L, "missing '[' after '%%f' in pattern");

@@ -1,4 +1,5 @@
-/* lib_math.c: the math functions of a tenant's VM; random starts from the call's seed, so that the same input gives the same output. */
+/* lib_math.c: the math functions of a tenant's VM; random starts from the call's seed, so that the same input
+   gives the same output. */
 #include "lua/sandbox_own.h"
 #include <math.h>
 

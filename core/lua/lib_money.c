@@ -1,4 +1,5 @@
-/* lib_money.c: exact money for both kinds of VM: percentages and texts for tenants; parsing and decimals for trusted scripts. */
+/* lib_money.c: exact money for both kinds of VM: percentages and texts for tenants; parsing and decimals for
+   trusted scripts. */
 #include "lua/lib_money.h"
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* lib_own.c: what the tenants' libraries share: named errors, calls back, arguments, and text that grows on the Lua heap. */
+/* lib_own.c: what the tenants' libraries share: named errors, calls back, arguments, and text that grows on the
+   Lua heap. */
 #include "lua/sandbox_own.h"
 #include <stdio.h>
 #include <stdlib.h>

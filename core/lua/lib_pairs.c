@@ -1,4 +1,5 @@
-/* lib_pairs.c: pairs and next in sorted key order: numbers, then texts, then booleans; the engine's own order differs between two runs. */
+/* lib_pairs.c: pairs and next in sorted key order: numbers, then texts, then booleans; the engine's own order
+   differs between two runs. */
 #include "lua/sandbox_own.h"
 
 #define SORT_MAX 16000 /* entries of 16 bytes in the largest piece of memory there is */
@@ -12,7 +13,8 @@ typedef struct entry {
     int rank; /* 0 number, 1 text, 2 boolean */
 } entry_t;
 
-/* Reads the key at index. Tables and functions have only their address to be sorted by, which would differ between runs. */
+/* Reads the key at index. Tables and functions have only their address to be sorted by, which would differ
+   between runs. */
 static entry_t entry_at(lua_State *L, int index) {
     entry_t entry = {0};
     switch (lua_type(L, index)) {
@@ -94,7 +96,8 @@ static void push_entry(lua_State *L, const entry_t *entry) {
         lua_pushboolean(L, entry->number != 0);
 }
 
-/* Sorts the list of keys on the top of the stack. The texts stay alive because the table they are keys of does, and no script runs in between. */
+/* Sorts the list of keys on the top of the stack. The texts stay alive because the table they are keys of does,
+   and no script runs in between. */
 static void arrange(lua_State *L, size_t n) {
     int keys = lua_gettop(L);
     if (n > SORT_MAX) sandbox_raise(L, ERR_BUDGET_MEMORY, "too many keys to be put in order");

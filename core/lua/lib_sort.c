@@ -1,4 +1,5 @@
-/* lib_sort.c: table.sort as a stable merge sort: an order function that contradicts itself gives some order, never a crash or a hang. */
+/* lib_sort.c: table.sort as a stable merge sort: an order function that contradicts itself gives some order,
+   never a crash or a hang. */
 #include "lua/sandbox_own.h"
 
 #define SORT_MAX 32000 /* the largest list whose copy is one allowed piece of memory */

@@ -1,4 +1,5 @@
-/* lib_string.c: the string functions of a tenant's VM that neither match nor format; their work is charged, their results are bounded. */
+/* lib_string.c: the string functions of a tenant's VM that neither match nor format; their work is charged,
+   their results are bounded. */
 #include "lua/sandbox_own.h"
 
 /* Positions count from 1, from the end when negative; the range is cut to the text. */

@@ -19,9 +19,9 @@ void sandbox_limits_default(sandbox_limits_t *limits) {
         .source = (size_t)64 * 1024};
 }
 
-/* The engine rehashes a table in one go, and numbers as keys can be chosen to collide: above 4,096 fields that holds the loop too long, and no
-   hook comes. A hash part has one of few sizes, which is how it is told from a text; a text of exactly 196,580 to 196,583 bytes is refused
-   with it. */
+/* The engine rehashes a table in one go, and numbers as keys can be chosen to collide: above 4,096 fields that
+   holds the loop too long, and no hook comes. A hash part has one of few sizes, which is how it is told from a
+   text; a text of exactly 196,580 to 196,583 bytes is refused with it. */
 static bool too_large(size_t old, size_t size) {
     if (old != 0) return size > GROWN_MAX;
     return size > NEW_MAX || size == HASH_REFUSED;
@@ -61,8 +61,8 @@ static void collect_all(sandbox_t *sandbox) {
     sandbox->floor = sandbox->vm.used;
 }
 
-/* The count hook does not fire in compiled code, so nothing may ever be compiled. The jit library, which could turn the compiler on, is never
-   opened. */
+/* The count hook does not fire in compiled code, so nothing may ever be compiled. The jit library, which could
+   turn the compiler on, is never opened. */
 static void interpret_only(lua_State *L) {
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 }
@@ -254,9 +254,10 @@ int sandbox_call(sandbox_t *sandbox, int ref, int (*push)(lua_State *L, void *da
     return err;
 }
 
-/* Over three quarters of the limit the next call could fail for what this one left, and a collection would hold the loop: the owner makes another
-   VM. Below, a heap that has grown is collected whole now, so that the next call starts with room. */
-static void tidy(sandbox_t *sandbox) {
+/* Over three quarters of the limit the next call could fail for what this one left, and a collection would hold
+   the loop: the owner makes another VM. Below, a heap that has grown is collected whole now, so that the next
+   call starts with room. */
+void sandbox_tidy(sandbox_t *sandbox) {
     if (sandbox->vm.used > sandbox->limits.memory / 4 * 3)
         sandbox->spent = true;
     else if (!sandbox->spent && sandbox->vm.used > 2 * sandbox->floor + GROWN_MUCH)
@@ -267,7 +268,7 @@ void sandbox_end(sandbox_t *sandbox, sandbox_usage_t *usage) {
     budget_leave(sandbox);
     uint64_t began = budget_clock_ns();
     size_t used = sandbox->vm.used;
-    tidy(sandbox);
+    sandbox_tidy(sandbox);
     if (!usage) return;
     usage->instructions = sandbox->main.instructions;
     usage->nanoseconds = sandbox->main.wall_ns + (budget_clock_ns() - began);

@@ -28,8 +28,9 @@ vm_t *sandbox_vm(sandbox_t *sandbox);
 /* True after out-of-memory or a nearly full heap: the owner must build another one off the request path. */
 bool sandbox_spent(const sandbox_t *sandbox);
 
-/* Tables that fill themselves on first use: when the metatable of a table holds a C function as "__fill", pairs, next and
-   rawget call it with the table before they look, so that they see all fields. Give such a metatable `__metatable = false`. */
+/* Tables that fill themselves on first use: when the metatable of a table holds a C function as "__fill",
+   pairs, next and rawget call it with the table before they look, so that they see all fields. Give such a
+   metatable `__metatable = false`. */
 
 typedef struct sandbox_fault {
     int err; /* ERR_BUDGET_TIME, ERR_FORBIDDEN, ERR_SYNTAX, ERR_RULE_ERROR, ERR_BAD_RESULT, … */
@@ -43,16 +44,18 @@ int sandbox_load(
     sandbox_t *sandbox, span_t text, const char *file, int *ref, sandbox_fault_t *fault);
 /* One budget for everything between begin and end. seed starts math.random. */
 void sandbox_begin(sandbox_t *sandbox, uint64_t seed);
-/* Runs the chunk `ref` afresh in a new environment, then calls what it returned: push puts nargs arguments (protected,
-   hooked), take reads the result at the top of the stack (protected, hooked, raw access only) and returns 0 or fills fault->text and returns an error. 0 or fault filled. */
+/* Runs the chunk `ref` afresh in a new environment, then calls what it returned: push puts nargs arguments
+   (protected, hooked), take reads the result at the top of the stack (protected, hooked, raw access only) and
+   returns 0 or fills fault->text and returns an error. 0 or fault filled. */
 int sandbox_call(sandbox_t *sandbox, int ref, int (*push)(lua_State *L, void *data),
     int (*take)(lua_State *L, void *data, sandbox_fault_t *fault), void *data,
     sandbox_fault_t *fault);
 /* Ends the budget; usage may be NULL. Collects garbage when the heap has grown. */
 void sandbox_end(sandbox_t *sandbox, sandbox_usage_t *usage);
 
-/* For routes.lua: runs the chunk afresh and keeps the function at result[route] as a task whose resumes are budgeted (time and
-   instructions summed over all resumes). `push` puts the arguments. As task_start; NULL and fault when it cannot start. */
+/* For routes.lua: runs the chunk afresh and keeps the function at result[route] as a task whose resumes are
+   budgeted (time and instructions summed over all resumes). `options->user` must differ between the routes
+   under way; `push` puts the arguments. As task_start; NULL and fault when it cannot start. */
 task_t *sandbox_start(sandbox_t *sandbox, int ref, const char *route, const task_options_t *options,
     int (*push)(lua_State *L, void *data), void *data, bool *alive, sandbox_fault_t *fault);
 /* The fault of a task that ended with TASK_ERROR, from its done callback. */

@@ -1,4 +1,5 @@
-/* sandbox_env.c: the allow-list of a tenant's VM: library tables nobody can write to, and an environment made afresh for each call. */
+/* sandbox_env.c: the allow-list of a tenant's VM: library tables nobody can write to, and an environment made
+   afresh for each call. */
 #include "lua/sandbox_own.h"
 
 /* What scripts written for other hosts reach for; naming it explains more than "a nil value". */
@@ -54,7 +55,8 @@ static void lock(lua_State *L, lua_CFunction refuse) {
     lua_setfield(L, -2, "__metatable");
 }
 
-/* With a library's functions on the top: leaves instead the empty table that scripts see, which looks everything up there. */
+/* With a library's functions on the top: leaves instead the empty table that scripts see, which looks
+   everything up there. */
 static void wrap(lua_State *L, const char *name) {
     sandbox_t *sandbox = sandbox_of(L);
     lua_newtable(L);

@@ -1,4 +1,5 @@
-/* sandbox_fault.c: turns what a script raised into an error with a name, a file, a line and a plain sentence, without running any of its code. */
+/* sandbox_fault.c: turns what a script raised into an error with a name, a file, a line and a plain sentence,
+   without running any of its code. */
 #include "lua/sandbox_own.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ void sandbox_fault_text(sandbox_t *sandbox, const char *text, sandbox_fault_t *f
     copy(fault->text, sizeof fault->text, rest, strlen(rest));
 }
 
-static void budget_fault(const budget_t *budget, sandbox_fault_t *fault) {
+void sandbox_fault_budget(const budget_t *budget, sandbox_fault_t *fault) {
     sandbox_fault_set(fault, budget->err, budget->file, err_text(budget->err));
     fault->line = budget->line;
 }
@@ -72,7 +73,7 @@ static void value_fault(sandbox_t *sandbox, lua_State *L, sandbox_fault_t *fault
 void sandbox_fault_of(sandbox_t *sandbox, lua_State *L, int status, sandbox_fault_t *fault) {
     const budget_t *budget = sandbox->budget;
     if (budget && budget->err)
-        budget_fault(budget, fault);
+        sandbox_fault_budget(budget, fault);
     else if (status == LUA_ERRMEM)
         sandbox_fault_set(fault, ERR_BUDGET_MEMORY, "", err_text(ERR_BUDGET_MEMORY));
     else

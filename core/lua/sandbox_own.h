@@ -61,13 +61,18 @@ void sandbox_env_push(lua_State *L);
 /* Raises when the table at index belongs to everybody. */
 void sandbox_check_own(lua_State *L, int index);
 
-/* sandbox.c: leaves what the chunk at ref returns on the stack; and names what a protected call left, 0 for nothing. */
+/* sandbox.c: leaves what the chunk at ref returns on the stack; and names what a protected call left, 0 for
+   nothing. */
 void sandbox_run_chunk(lua_State *L, int ref);
 int sandbox_finish_call(
     sandbox_t *sandbox, int status, sandbox_call_t *call, sandbox_fault_t *fault);
 
+/* Between calls: decides whether the VM is spent, and collects when its heap has grown. */
+void sandbox_tidy(sandbox_t *sandbox);
+
 /* sandbox_fault.c */
 void sandbox_fault_of(sandbox_t *sandbox, lua_State *L, int status, sandbox_fault_t *fault);
+void sandbox_fault_budget(const budget_t *budget, sandbox_fault_t *fault);
 void sandbox_fault_text(sandbox_t *sandbox, const char *error, sandbox_fault_t *fault);
 void sandbox_fault_set(sandbox_fault_t *fault, int err, const char *file, const char *text);
 
