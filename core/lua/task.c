@@ -234,6 +234,17 @@ static void fill(task_t *task, const task_options_t *options) {
     task->waits_most = options->budget_waits;
 }
 
+typedef struct first {
+    int (*push)(lua_State *L, void *data);
+    void *data;
+} first_t;
+
+/* What push answers does not count the function. */
+static int push_first(lua_State *L, void *data) {
+    const first_t *first = data;
+    return first->push(L, first->data) + 1;
+}
+
 task_t *task_start(
     const task_options_t *options, int (*push)(lua_State *L, void *data), void *data, bool *alive) {
     *alive = false;
@@ -243,7 +254,8 @@ task_t *task_start(
     task->alive = alive;
     *alive = true;
     options->vm->children++;
-    int status = vm_call(task->co, push, data);
+    first_t first = {push, data};
+    int status = vm_call(task->co, push_first, &first);
     if (status == 0) {
         resume(task, lua_gettop(task->co) - 1);
     } else {
