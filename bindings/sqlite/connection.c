@@ -11,8 +11,8 @@
 #define VERBS(X)                                                                                   \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
-    X(ROLLBACK, "ROLLBACK") X(SAVE, "SAVEPOINT job") X(UNDO, "ROLLBACK TO job")                    \
-        X(RELEASE, "RELEASE job")
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(SAVE, "SAVEPOINT job") X(UNDO, "ROLLBACK TO job") X(RELEASE, "RELEASE job")
 
 typedef enum {
 #define X(NAME, sql) VERB_##NAME,
@@ -329,15 +329,15 @@ static int say(connection_t *c, verb_t verb) {
 #undef X
     };
     int rc = SQLITE_OK;
-    if (!c->verbs[verb]) {
-        c->own = true;
+    c->own = true; /* while it runs too: SQLite prepares it anew when the schema has changed */
+    if (!c->verbs[verb])
         rc = sqlite3_prepare_v3(
             c->db, TEXTS[verb], -1, SQLITE_PREPARE_PERSISTENT, &c->verbs[verb], NULL);
-        c->own = false;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(c->verbs[verb]);
+        sqlite3_reset(c->verbs[verb]);
     }
-    if (rc != SQLITE_OK) return rc;
-    rc = sqlite3_step(c->verbs[verb]);
-    sqlite3_reset(c->verbs[verb]);
+    c->own = false;
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
