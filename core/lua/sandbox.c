@@ -204,6 +204,10 @@ void sandbox_run_chunk(lua_State *L, int ref) {
 static int call_rule(lua_State *L, void *data) {
     sandbox_call_t *call = data;
     sandbox_run_chunk(L, call->ref);
+    if (!call->push) {
+        call->err = call->take(L, call->data, call->fault);
+        return 0;
+    }
     if (!lua_isfunction(L, -1)) {
         call->err = ERR_BAD_RESULT;
         snprintf(call->fault->text, sizeof call->fault->text,

@@ -70,6 +70,8 @@ void task_drop_idle(vm_t *vm);
 
 /* The functions wait_all, sleep and the json, log modules of a trusted VM, set as globals/loaded modules by vm_new_trusted. */
 int luaopen_wait(lua_State *L);
+/* wait_all itself, for VMs that offer it under another name. */
+int wait_all(lua_State *L);
 int luaopen_json(lua_State *L);
 int luaopen_log(lua_State *L);
 

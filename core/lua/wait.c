@@ -192,7 +192,7 @@ static side_t *make(lua_State *L, int count, int table) {
 }
 
 /* wait_all{fn, …} → a list, in order, of {ok = true, n = count, values…} or {ok = false, error = value, traceback = text}. */
-static int l_wait_all(lua_State *L) {
+int wait_all(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     int count = (int)lua_objlen(L, 1);
     luaL_argcheck(L, count <= CHILDREN_MOST, 1, "at most 64 functions");
@@ -259,7 +259,7 @@ static int l_sleep(lua_State *L) {
 }
 
 int luaopen_wait(lua_State *L) {
-    lua_pushcfunction(L, l_wait_all);
+    lua_pushcfunction(L, wait_all);
     lua_setglobal(L, "wait_all");
     lua_pushcfunction(L, l_sleep);
     lua_setglobal(L, "sleep");

@@ -1,0 +1,175 @@
+/* app.c: opens a VM for an edition of the trusted scripts, runs main.lua and keeps what it declares. */
+#include "app.h"
+#include "base/err.h"
+#include "modules.h"
+#include "services.h"
+#include "watchdog.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct loading {
+    app_t *app;
+} loading_t;
+
+static void copy_role(lua_State *L, app_route_t *route) {
+    lua_getfield(L, -1, "role");
+    const char *role = lua_tostring(L, -1);
+    if (role && strlen(role) >= sizeof route->role) luaL_error(L, "the role %s is too long", role);
+    snprintf(route->role, sizeof route->role, "%s", role ? role : "");
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "body_max");
+    route->body_max = (size_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+}
+
+/* A route is a function, or {run = function, role = "owner", body_max = bytes}. The value is at the top. */
+static void read_route(lua_State *L, app_route_t *route) {
+    *route = (app_route_t){.handler = LUA_NOREF};
+    if (lua_istable(L, -1)) {
+        copy_role(L, route);
+        lua_getfield(L, -1, "run");
+    } else {
+        lua_pushvalue(L, -1);
+    }
+    if (!lua_isfunction(L, -1))
+        luaL_error(L, "main.lua: the route %s is not a function", lua_tostring(L, -3));
+    route->handler = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static size_t count_fields(lua_State *L, int table) {
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
+        count++;
+    return count;
+}
+
+static void add_route(lua_State *L, app_t *app, span_t spec) {
+    char why[160];
+    size_t at = app->nroutes++;
+    read_route(L, &app->routes[at]);
+    app->routes[at].spec = arena_dup(&app->arena, spec.ptr, spec.len);
+    if (router_add(app->router, span_of(app->routes[at].spec), (int)at, why, sizeof why) != 0)
+        luaL_error(L, "main.lua: the route %s: %s", app->routes[at].spec, why);
+}
+
+static void read_routes(lua_State *L, app_t *app, int main) {
+    lua_getfield(L, main, "routes");
+    if (!lua_istable(L, -1)) luaL_error(L, "main.lua: there is no table routes");
+    int table = lua_gettop(L);
+    app->routes = arena_zalloc(&app->arena, (count_fields(L, table) + 1) * sizeof *app->routes);
+    if (!app->routes) luaL_error(L, "out of memory");
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "main.lua: a route's name is not text");
+        span_t spec;
+        spec.ptr = lua_tolstring(L, -2, &spec.len);
+        add_route(L, app, spec);
+    }
+    lua_pop(L, 1);
+}
+
+static void read_background(lua_State *L, app_t *app, int main) {
+    lua_getfield(L, main, "background");
+    size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    app->background = arena_zalloc(&app->arena, (count + 1) * sizeof *app->background);
+    for (size_t i = 1; app->background && i <= count; i++) {
+        app_background_t *entry = &app->background[app->nbackground++];
+        lua_rawgeti(L, -1, (int)i);
+        lua_getfield(L, -1, "name");
+        lua_getfield(L, -2, "every_ms");
+        lua_getfield(L, -3, "run");
+        size_t len;
+        const char *name = luaL_checklstring(L, -3, &len);
+        entry->name = arena_dup(&app->arena, name, len);
+        entry->every_ms = (uint64_t)luaL_checknumber(L, -2);
+        luaL_checktype(L, -1, LUA_TFUNCTION);
+        entry->run = luaL_ref(L, LUA_REGISTRYINDEX);
+        lua_pop(L, 3);
+    }
+    lua_pop(L, 1);
+}
+
+static int take_function(lua_State *L, int main, const char *table, const char *field) {
+    lua_getfield(L, main, table);
+    if (!lua_istable(L, -1)) luaL_error(L, "main.lua: there is no table %s", table);
+    lua_getfield(L, -1, field);
+    if (!lua_isfunction(L, -1)) luaL_error(L, "main.lua: %s.%s is not a function", table, field);
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+    return ref;
+}
+
+static int load_main(lua_State *L) {
+    app_t *app = ((loading_t *)lua_touserdata(L, 1))->app;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "main");
+    lua_call(L, 1, 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int main = lua_gettop(L);
+    read_routes(L, app, main);
+    read_background(L, app, main);
+    app->resolve = take_function(L, main, "tenants", "resolve");
+    app->seed = take_function(L, main, "tenants", "seed");
+    lua_getfield(L, main, "tenant_shop");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    app->shop = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static void destroy(deferred_t *goodbye) {
+    app_t *app = LIST_OWNER(goodbye, app_t, goodbye);
+    if (app->vm) {
+        watchdog_unwatch(app->vm);
+        vm_delete_trusted(app->vm);
+    }
+    router_delete(app->router);
+    bundle_delete(app->bundle);
+    arena_destroy(&app->arena);
+    free(app);
+}
+
+static int open_app(
+    struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size) {
+    app_t *app = calloc(1, sizeof *app);
+    if (!app) {
+        bundle_delete(bundle);
+        return ERR_NO_MEMORY;
+    }
+    app->refs = 1;
+    app->services = services;
+    app->bundle = bundle;
+    app->resolve = app->seed = app->shop = LUA_NOREF;
+    arena_create(&app->arena);
+    app->goodbye.cb = destroy;
+    list_init(&app->goodbye.node);
+    app->router = router_new();
+    app->vm = app->router ? vm_new_trusted(services->loop, bundle_load, bundle) : NULL;
+    if (app->vm) watchdog_watch(app->vm);
+    int err = app->vm ? modules_open(app->vm, app, why, size) : ERR_NO_MEMORY;
+    if (err) destroy(&app->goodbye);
+    *out = err ? NULL : app;
+    return err;
+}
+
+int app_new_bare(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size) {
+    return open_app(services, bundle, out, why, size);
+}
+
+int app_new(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size) {
+    int err = open_app(services, bundle, out, why, size);
+    if (err) return err;
+    loading_t loading = {*out};
+    err = vm_protect((*out)->vm, load_main, &loading, why, size);
+    if (!err) return 0;
+    destroy(&(*out)->goodbye);
+    *out = NULL;
+    return err;
+}
+
+app_t *app_ref(app_t *app) {
+    app->refs++;
+    return app;
+}
+
+void app_unref(app_t *app) {
+    if (app && --app->refs == 0) loop_defer(app->services->loop, &app->goodbye);
+}

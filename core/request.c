@@ -1,0 +1,142 @@
+/* request.c: slots with epochs for requests in flight, and what a request's head says about it. */
+#include "request.h"
+#include "base/ident.h"
+#include "base/err.h"
+#include "proxy.h"
+#include <stdlib.h>
+
+#define SLOTS_MAX 65536
+#define NO_SLOT UINT32_MAX
+#define SESSION_MIN 16
+#define SESSION_MAX 128
+
+void request_slots_create(request_slots_t *slots) {
+    *slots = (request_slots_t){.free = NO_SLOT};
+}
+
+void request_slots_destroy(request_slots_t *slots) {
+    free(slots->slots);
+}
+
+static int grow(request_slots_t *slots) {
+    if (slots->cap >= SLOTS_MAX) return ERR_BUSY;
+    uint32_t cap = slots->cap ? slots->cap * 2 : 64;
+    void *more = realloc(slots->slots, cap * sizeof *slots->slots);
+    if (!more) return ERR_NO_MEMORY;
+    slots->slots = more;
+    slots->cap = cap;
+    return 0;
+}
+
+int request_slots_take(request_slots_t *slots, request_t *request) {
+    uint32_t at = slots->free;
+    if (at != NO_SLOT) {
+        slots->free = slots->slots[at].next_free;
+    } else {
+        int err = slots->count == slots->cap ? grow(slots) : 0;
+        if (err) return err;
+        at = slots->count++;
+        slots->slots[at].epoch = 0;
+    }
+    slots->slots[at].request = request;
+    request->handle = (double)slots->slots[at].epoch * SLOTS_MAX + at;
+    return 0;
+}
+
+void request_slots_give(request_slots_t *slots, request_t *request) {
+    uint32_t at = (uint32_t)((uint64_t)request->handle % SLOTS_MAX);
+    slots->slots[at].request = NULL;
+    slots->slots[at].epoch++;
+    slots->slots[at].next_free = slots->free;
+    slots->free = at;
+}
+
+request_t *request_slots_find(const request_slots_t *slots, double handle) {
+    uint64_t whole = (uint64_t)handle;
+    uint32_t at = (uint32_t)(whole % SLOTS_MAX);
+    if (at >= slots->count || slots->slots[at].epoch != (uint32_t)(whole / SLOTS_MAX)) return NULL;
+    return slots->slots[at].request;
+}
+
+static bool is_word(char c, const char *also) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr(also, c) != NULL);
+}
+
+static bool all_words(span_t text, const char *also) {
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_word(text.ptr[i], also)) return false;
+    return true;
+}
+
+/* W3C Trace Context: version-traceid-parentid-flags; the trace id is 32 hexadecimal digits, not all zero. */
+static bool read_traceparent(span_t text, char out[33]) {
+    if (text.len < 55 || text.ptr[2] != '-' || text.ptr[35] != '-') return false;
+    bool zero = true;
+    for (size_t i = 3; i < 35; i++) {
+        char c = text.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+        zero = zero && c == '0';
+    }
+    if (zero) return false;
+    memcpy(out, text.ptr + 3, 32);
+    out[32] = '\0';
+    return true;
+}
+
+/* One random start per process and a counter: unique without asking for randomness on each request. */
+static void make_trace(char out[33]) {
+    static uint64_t start[2], count;
+    if (!start[0]) {
+        char token[37];
+        ident_uuid(token);
+        start[0] = map_hash(span_of(token)) | 1;
+        start[1] = map_hash((span_t){token, 35});
+    }
+    snprintf(out, 33, "%016llx%016llx", (unsigned long long)start[0],
+        (unsigned long long)(start[1] + ++count));
+}
+
+static void read_ids(request_t *request) {
+    const exchange_t *exchange = request->exchange;
+    if (!read_traceparent(exchange_header(exchange, SPAN("traceparent")), request->trace))
+        make_trace(request->trace);
+    span_t id = exchange_header(exchange, SPAN("x-request-id"));
+    if (id.len == 0 || id.len > REQUEST_ID_MAX || !all_words(id, "._-"))
+        id = span_of(request->trace);
+    memcpy(request->id, id.ptr, id.len);
+    request->id[id.len] = '\0';
+}
+
+/* The exchange moves its spans when the request waits; what is read from the head must not dangle then. */
+static span_t keep(request_t *request, span_t text) {
+    char *copy = arena_dup(&request->exchange->arena, text.ptr, text.len);
+    return (span_t){copy, copy ? text.len : 0};
+}
+
+static bool is_session(span_t text) {
+    return text.len >= SESSION_MIN && text.len <= SESSION_MAX && all_words(text, "._~-");
+}
+
+static span_t cookie(span_t header, span_t name) {
+    while (header.len) {
+        span_t value = span_trim(span_cut(&header, ';'));
+        span_t key = span_cut(&value, '=');
+        if (span_eq(key, name)) return value;
+    }
+    return (span_t){NULL, 0};
+}
+
+static void read_session(request_t *request) {
+    span_t found = exchange_header(request->exchange, SPAN("x-session-id"));
+    if (!found.ptr)
+        found = cookie(exchange_header(request->exchange, SPAN("cookie")), SPAN("perigee_session"));
+    if (is_session(found)) request->session = keep(request, found);
+}
+
+void request_read_head(request_t *request, const config_t *config) {
+    read_ids(request);
+    read_session(request);
+    proxy_client(config, request->exchange, &request->address, &request->scheme);
+    request->address = keep(request, request->address);
+}

@@ -1,0 +1,283 @@
+/* server.c: one request's road: tenant, route, role, handler, answer, log line. */
+#include "server.h"
+#include "access_log.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "health.h"
+#include "keys.h"
+#include "reply.h"
+#include "req.h"
+#include "resolve.h"
+#include "tenant_routes.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A grown answer buffer is given back, so that one large answer does not stay in memory for good. */
+#define BUFFER_KEEP (256 * 1024)
+
+struct server {
+    services_t *services;
+    exchange_ops_t ops;
+    app_t *app;
+    resolve_t *resolve;
+    request_slots_t slots;
+    buf_t body, lines;
+    bool ready;
+};
+
+static buf_t *emptied(buf_t *buf) {
+    if (buf->cap > BUFFER_KEEP) {
+        buf_destroy(buf);
+        buf_create(buf);
+    }
+    buf_reset(buf);
+    return buf;
+}
+
+buf_t *server_body(server_t *server) {
+    return emptied(&server->body);
+}
+buf_t *server_lines(server_t *server) {
+    return emptied(&server->lines);
+}
+app_t *server_app(server_t *server) {
+    return server->app;
+}
+void server_set_ready(server_t *server, bool ready) {
+    server->ready = ready;
+}
+void server_forget_tenants(server_t *server) {
+    resolve_forget(server->resolve);
+}
+
+request_t *server_find(server_t *server, double handle) {
+    return request_slots_find(&server->slots, handle);
+}
+
+void server_swap(server_t *server, app_t *app) {
+    app_unref(server->app);
+    server->app = app;
+}
+
+void server_push_problem(lua_State *L, request_t *request, int err, const char *detail) {
+    int status = err_status(err);
+    lua_createtable(L, 0, 4);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "__answer");
+    lua_pushinteger(L, status);
+    lua_setfield(L, -2, "status");
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "application/problem+json");
+    lua_setfield(L, -2, "content-type");
+    lua_setfield(L, -2, "headers");
+    buf_t *body = server_body(request->server);
+    reply_write_problem(body, err, detail, request->id);
+    lua_pushlstring(L, body->ptr, body->len);
+    lua_setfield(L, -2, "body");
+}
+
+/* problem.raise: an error whose value is an answer. */
+static bool is_raised_answer(lua_State *L, int nresults) {
+    if (nresults < 1 || !lua_istable(L, -1)) return false;
+    lua_pushliteral(L, "__answer");
+    lua_rawget(L, -2);
+    bool raised = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return raised;
+}
+
+static void log_error(const request_t *request, const char *error) {
+    buf_t *line = log_begin(LOG_ERROR, "handler_failed");
+    if (!line) return;
+    buf_text(line, ",\"requestId\":");
+    buf_json(line, span_of(request->id));
+    buf_text(line, ",\"error\":");
+    buf_json(line, span_of(error ? error : ""));
+    log_end();
+}
+
+static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
+    request_t *request = task_user(task);
+    request->task = NULL;
+    request->waited_ns = task_waited_ns(task, "");
+    if (end == TASK_CANCELLED) return; /* the exchange is going */
+    if (end == TASK_OK) {
+        if (nresults == 0) lua_pushnil(L);
+        reply_value(request, L, nresults ? lua_gettop(L) - nresults + 1 : lua_gettop(L));
+    } else if (end == TASK_ERROR && is_raised_answer(L, nresults)) {
+        reply_value(request, L, lua_gettop(L));
+    } else if (end == TASK_TIMEOUT) {
+        reply_problem(request, ERR_TIMEOUT, NULL);
+    } else {
+        log_error(request, error);
+        reply_problem(request, end == TASK_NO_MEMORY ? ERR_NO_MEMORY : ERR_INTERNAL, NULL);
+    }
+}
+
+static int push_handler(lua_State *L, void *data) {
+    request_t *request = data;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, request->route->handler);
+    req_push(L, request);
+    return 1;
+}
+
+static void run_handler(request_t *request) {
+    static const task_ops_t OPS = {.done = on_done};
+    task_options_t options = {.vm = request->app->vm,
+        .ops = &OPS,
+        .user = request,
+        .deadline_ms = request->deadline_ms,
+        .request_id = request->id};
+    bool alive;
+    task_t *task = task_start(&options, push_handler, request, &alive);
+    if (alive)
+        request->task = task;
+    else if (!task)
+        reply_problem(request, ERR_NO_MEMORY, NULL);
+}
+
+static void run_api(request_t *request) {
+    request->route = &request->app->routes[request->match.route->index];
+    keys_read(request, &request->server->services->config);
+    if (*request->route->role && !request->role)
+        reply_problem(request, request->key_known ? ERR_DENIED : ERR_UNAUTHORIZED, NULL);
+    else
+        run_handler(request);
+}
+
+/* The path is an API path with other methods: OPTIONS tells them, anything else is refused with them. */
+static void answer_allow(request_t *request) {
+    char line[96];
+    int len = snprintf(line, sizeof line, "Allow: %s\r\n", request->match.allow);
+    span_t allow = {line, (size_t)len};
+    if (request->exchange->method != METHOD_OPTIONS) {
+        reply_problem_with(request, ERR_METHOD_NOT_ALLOWED, NULL, allow);
+        return;
+    }
+    answer_t answer = {.status = 204, .headers = allow};
+    exchange_answer(request->exchange, &answer);
+}
+
+void server_tenant_found(request_t *request, int err) {
+    server_t *server = request->server;
+    exchange_t *exchange = request->exchange;
+    if (err) {
+        reply_problem(request, err, err == ERR_NOT_FOUND ? "no shop answers at this host" : NULL);
+        return;
+    }
+    request->app = app_ref(server->app);
+    if (router_match(request->app->router, exchange->method_text, exchange->path, &exchange->arena,
+            &request->match) != 0)
+        reply_problem(request, ERR_INVALID, "the path is not well-formed");
+    else if (request->match.route)
+        run_api(request);
+    else if (request->match.path_known)
+        answer_allow(request);
+    else if (!tenant_routes_run(request))
+        reply_problem(request, ERR_NOT_FOUND, "there is nothing at this path");
+}
+
+static request_t *request_new(server_t *server, exchange_t *exchange) {
+    request_t *request = arena_zalloc(&exchange->arena, sizeof *request);
+    if (!request || request_slots_take(&server->slots, request) != 0) return NULL;
+    request->server = server;
+    request->exchange = exchange;
+    request->deadline_ms =
+        loop_now(server->services->loop) + (uint64_t)server->services->config.request_ms;
+    list_init(&request->waiting);
+    exchange->user = request;
+    request_read_head(request, &server->services->config);
+    return request;
+}
+
+static void refuse_busy(exchange_t *exchange) {
+    answer_t answer = {.status = 503, .headers = SPAN("Retry-After: 1\r\n")};
+    exchange_answer(exchange, &answer);
+}
+
+static void on_request(void *data, exchange_t *exchange) {
+    server_t *server = data;
+    if (health_answer(exchange, server->ready)) return;
+    request_t *request = server->app ? request_new(server, exchange) : NULL;
+    if (request)
+        resolve_request(server->resolve, request);
+    else
+        refuse_busy(exchange);
+}
+
+static void on_gone(void *data, exchange_t *exchange) {
+    (void)data;
+    request_t *request = exchange->user;
+    if (!request) return;
+    resolve_abandon(request);
+    if (request->task) task_cancel(request->task);
+}
+
+static void on_ended(void *data, exchange_t *exchange) {
+    server_t *server = data;
+    request_t *request = exchange->user;
+    access_log_write(exchange, request);
+    if (!request) return;
+    request_slots_give(&server->slots, request);
+    settings_unref(request->settings);
+    app_unref(request->app);
+    exchange->user = NULL;
+}
+
+static size_t on_body_limit(void *data, const exchange_t *exchange) {
+    server_t *server = data;
+    size_t limit = (size_t)server->services->config.body_max_bytes;
+    if (!server->app) return limit;
+    arena_t arena;
+    route_match_t match;
+    arena_create(&arena);
+    bool found = router_match(server->app->router, exchange->method_text, exchange->path, &arena,
+                     &match) == 0 &&
+                 match.route;
+    if (found && server->app->routes[match.route->index].body_max)
+        limit = server->app->routes[match.route->index].body_max;
+    arena_destroy(&arena);
+    return limit;
+}
+
+static void on_problem(void *data, int err, const char *detail, buf_t *body, const char **type) {
+    (void)data;
+    *type = "application/problem+json";
+    reply_write_problem(body, err, detail, "");
+}
+
+const exchange_ops_t *server_ops(server_t *server) {
+    return &server->ops;
+}
+
+server_t *server_new(services_t *services) {
+    server_t *server = calloc(1, sizeof *server);
+    if (!server) return NULL;
+    server->services = services;
+    server->ops = (exchange_ops_t){.request = on_request,
+        .gone = on_gone,
+        .ended = on_ended,
+        .body_limit = on_body_limit,
+        .problem = on_problem,
+        .data = server};
+    request_slots_create(&server->slots);
+    buf_create(&server->body);
+    buf_create(&server->lines);
+    server->resolve = resolve_new(services, server_tenant_found);
+    if (!server->resolve) {
+        free(server);
+        return NULL;
+    }
+    services->server = server;
+    return server;
+}
+
+void server_delete(server_t *server) {
+    server->services->server = NULL;
+    app_unref(server->app);
+    resolve_delete(server->resolve);
+    request_slots_destroy(&server->slots);
+    buf_destroy(&server->body);
+    buf_destroy(&server->lines);
+    free(server);
+}
