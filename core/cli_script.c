@@ -1,0 +1,45 @@
+/* cli_script.c: `perigee script` and `perigee import`: trusted scripts that run to their end. */
+#include "cli.h"
+#include "job.h"
+
+static int run_script(int argc, char **argv) {
+    static cli_t cli;
+    const cli_flag_t none[] = {{0}};
+    int code, own = argc;
+    /* What follows the script's name is the script's. */
+    for (int at = 1; at < own; at++) {
+        if (strcmp(argv[at], "--config") == 0)
+            at++;
+        else if (argv[at][0] != '-')
+            own = at;
+    }
+    if (!cli_parse(&cli, &CLI_SCRIPT, none, own, argv, &code)) return code;
+    if (own == argc) return cli_misused(&CLI_SCRIPT, "which script?");
+    return job_run(&cli.config, argv[own], argc - own - 1, argv + own + 1);
+}
+
+const cli_command_t CLI_SCRIPT = {
+    .name = "script",
+    .usage = "[--config FILE] [--SETTING=VALUE…] FILE.lua [ARGUMENT…]",
+    .summary = "run a trusted script with the stores of the settings",
+    .help = "The script finds its arguments in `arg` and may require what handlers may; what it "
+            "returns is the exit\n"
+            "code. It has the rights of whoever runs it.\n",
+    .run = run_script,
+};
+
+static int run_import(int argc, char **argv) {
+    static cli_t cli;
+    int code;
+    if (!cli_parse(&cli, &CLI_IMPORT, NULL, argc, argv, &code)) return code;
+    char path[600];
+    snprintf(path, sizeof(path), "%s/cli/import.lua", cli.config.scripts);
+    return job_run(&cli.config, path, cli.nargs, cli.args);
+}
+
+const cli_command_t CLI_IMPORT = {
+    .name = "import",
+    .usage = "--tenant SLUG [--strict] FILE.csv",
+    .summary = "load a product export in Shopify's format",
+    .run = run_import,
+};
