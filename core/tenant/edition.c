@@ -224,6 +224,21 @@ int edition_read(
     return 0;
 }
 
+int edition_of_file(rule_kind_t kind, span_t text, edition_t **out) {
+    edition_t *edition = new_edition();
+    char *copy = edition ? arena_dup(&edition->arena, text.ptr, text.len) : NULL;
+    if (!copy) {
+        edition_unref(edition);
+        return ERR_NO_MEMORY;
+    }
+    edition->slug = SPAN("trial");
+    edition->text[kind] = (span_t){copy, text.len};
+    edition->own[kind] = true;
+    hash_edition(edition, edition->hash);
+    *out = edition;
+    return 0;
+}
+
 static void write_files(const edition_t *edition, buf_t *out) {
     buf_text(out, ",\"files\":{");
     for (int kind = 0; kind < RULE_KINDS; kind++) {

@@ -35,6 +35,8 @@ int edition_read(
 /* One JSON text that holds the whole edition, and back: how an edition travels from the master to a worker. */
 void edition_write(const edition_t *edition, buf_t *out);
 int edition_parse(span_t text, edition_t **out, char *why, size_t size);
+/* An edition of one rule file alone, the other rules skipped, without samples; for tools. ERR_NO_MEMORY. */
+int edition_of_file(rule_kind_t kind, span_t text, edition_t **out);
 edition_t *edition_ref(edition_t *edition);
 void edition_unref(edition_t *edition);
 

@@ -121,7 +121,8 @@ static bool open_function(cursor_t *cursor, bool stripped, function_t *out) {
     skip(cursor, nupvalues * 2);
     out->constants = *cursor;
     if (cursor->bad || debug > (size_t)(cursor->end - cursor->at)) return false;
-    if (debug >= out->ncode * 4 || debug >= out->ncode) out->lines = cursor->end - debug;
+    size_t width = out->nlines < 256 ? 1 : out->nlines < 65536 ? 2 : 4;
+    if (debug >= out->ncode * width) out->lines = cursor->end - debug;
     return true;
 }
 

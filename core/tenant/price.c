@@ -12,14 +12,24 @@ typedef struct pricing {
     result_t result;
 } pricing_t;
 
+/* The rule's function is at the top. A copy stays below the call, so that a bad result can be told from where. */
 static int push_arguments(lua_State *L, void *data) {
     pricing_t *pricing = data;
+    lua_pushvalue(L, -1);
     return marshal_push(&pricing->rules->marshal, L, pricing->stage);
 }
 
 static int take_result(lua_State *L, void *data, sandbox_fault_t *fault) {
     pricing_t *pricing = data;
-    return result_read(L, pricing->stage, &pricing->result, fault->text, sizeof(fault->text));
+    rules_t *rules = pricing->rules;
+    int function = lua_gettop(L) - 1;
+    if (rules->observe) rules->observe(rules->observer, pricing->stage, L);
+    int err = result_read(L, pricing->stage, &pricing->result, fault->text, sizeof(fault->text));
+    if (!err) return 0;
+    lua_Debug about;
+    lua_pushvalue(L, function);
+    if (lua_getinfo(L, ">S", &about)) fault->line = about.linedefined;
+    return err;
 }
 
 static int apply(pricing_t *pricing) {

@@ -100,6 +100,9 @@ void rules_close(rules_t *rules);
 bool rules_spent(const rules_t *rules);
 edition_t *rules_edition(const rules_t *rules);
 sandbox_t *rules_sandbox(const rules_t *rules);
+/* For trial runs: called with what each rule returned at the top of the stack, protected, before it is read. */
+void rules_observe(
+    rules_t *rules, void (*observe)(void *data, rule_kind_t stage, lua_State *L), void *data);
 
 /* Prices: pricing, shipping, tax, checkout under one budget, then the proof. Everything in the quote lives in the
    arena, or in the input, which must live as long. 0 with quote->priced; or an error with the fault filled and

@@ -25,8 +25,7 @@ static size_t comment_length(span_t text) {
     return end ? (size_t)(end - text.ptr) : text.len;
 }
 
-/* Nothing but blanks and comments. */
-static bool is_blank(span_t text) {
+bool rule_blank(span_t text) {
     while (text.len) {
         size_t skip = 1;
         if (text.len > 1 && text.ptr[0] == '-' && text.ptr[1] == '-')
@@ -44,7 +43,7 @@ static int load(rules_t *rules, sandbox_fault_t *fault) {
         span_t text = rules->edition->text[kind];
         rules->refs[kind] = LUA_NOREF;
         /* A default without a rule is skipped. A merchant's own empty file is not: it may be half a save. */
-        if (!rules->edition->own[kind] && is_blank(text)) continue;
+        if (!rules->edition->own[kind] && rule_blank(text)) continue;
         int err =
             sandbox_load(rules->sandbox, text, rule_kind_file(kind), &rules->refs[kind], fault);
         if (err) return err;
@@ -95,4 +94,10 @@ edition_t *rules_edition(const rules_t *rules) {
 }
 sandbox_t *rules_sandbox(const rules_t *rules) {
     return rules->sandbox;
+}
+
+void rules_observe(
+    rules_t *rules, void (*observe)(void *data, rule_kind_t stage, lua_State *L), void *data) {
+    rules->observe = observe;
+    rules->observer = data;
 }

@@ -11,6 +11,11 @@ struct rules {
     sandbox_t *sandbox;
     int refs[STAGES]; /* LUA_NOREF: skipped */
     marshal_t marshal;
+    void (*observe)(void *observer, rule_kind_t stage, lua_State *L);
+    void *observer;
 };
+
+/* Nothing but blanks and comments. */
+bool rule_blank(span_t text);
 
 #endif
