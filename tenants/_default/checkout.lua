@@ -1,0 +1,8 @@
+-- checkout.lua: the default accepts every order.
+-- A shop with conditions returns what an order violates; any violation refuses it and is shown on the cart:
+--
+--   return function(cart, ctx)
+--     if cart.total < 1000 then
+--       return { { code = "min_order", message = "The smallest order is " .. money.format(1000, ctx.currency) } }
+--     end
+--   end

@@ -1,0 +1,13 @@
+-- pricing.lua: the default takes the catalogue's prices as they are.
+-- A shop that gives discounts puts its own pricing.lua into tenants/<name>/. It returns a function of the cart and its
+-- context, which returns a list of adjustments; the engine applies them in order and does the arithmetic:
+--
+--   return function(cart, ctx)
+--     local out = {}
+--     for i, line in ipairs(cart.items) do
+--       if line.quantity >= 10 then
+--         out[#out + 1] = { line = i, percent = 10, reason = "ten or more" }
+--       end
+--     end
+--     return out
+--   end

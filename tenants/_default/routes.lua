@@ -1,0 +1,8 @@
+-- routes.lua: the default adds no routes.
+-- A shop's own routes wait for data through the tenant-scoped shop:
+--
+--   return {
+--     ["GET /size-guide/:brand"] = function(req, shop)
+--       return shop.products.search { attributes = { brand = req.params.brand }, size = 20 }
+--     end,
+--   }
