@@ -65,7 +65,7 @@ static void get_session(lua_State *L, request_t *r) {
         lua_pushnil(L);
 }
 
-static void get_params(lua_State *L, request_t *r) {
+void req_push_params(lua_State *L, request_t *r) {
     lua_createtable(L, 0, r->match.nparams);
     for (int i = 0; i < r->match.nparams; i++) {
         push_span(L, r->match.names[i]);
@@ -120,7 +120,7 @@ static void push_decoded(lua_State *L, span_t text) {
     luaL_pushresult(&out);
 }
 
-static void get_query(lua_State *L, request_t *r) {
+void req_push_query(lua_State *L, request_t *r) {
     span_t query = r->exchange->query;
     lua_newtable(L);
     int table = lua_gettop(L);
@@ -206,9 +206,9 @@ static const field_t FIELDS[] = {
     {"json", get_json},
     {"method", get_method},
     {"now_ms", get_now_ms},
-    {"params", get_params},
+    {"params", req_push_params},
     {"path", get_path},
-    {"query", get_query},
+    {"query", req_push_query},
     {"request_id", get_request_id},
     {"role", get_role},
     {"route", get_route},

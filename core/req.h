@@ -8,4 +8,8 @@ void req_open(lua_State *L);
 /* Pushes the table of the request; may raise. */
 void req_push(lua_State *L, request_t *request);
 
+/* The same parts for a tenant's own route. */
+void req_push_params(lua_State *L, request_t *request);
+void req_push_query(lua_State *L, request_t *request);
+
 #endif

@@ -20,6 +20,7 @@ struct server {
     exchange_ops_t ops;
     app_t *app;
     resolve_t *resolve;
+    sites_t *sites;
     request_slots_t slots;
     buf_t body, lines;
     bool ready;
@@ -158,7 +159,7 @@ static void answer_allow(request_t *request) {
     exchange_answer(request->exchange, &answer);
 }
 
-void server_tenant_found(request_t *request, int err) {
+static void on_tenant(request_t *request, int err) {
     server_t *server = request->server;
     exchange_t *exchange = request->exchange;
     if (err) {
@@ -173,7 +174,7 @@ void server_tenant_found(request_t *request, int err) {
         run_api(request);
     else if (request->match.path_known)
         answer_allow(request);
-    else if (!tenant_routes_run(request))
+    else if (!tenant_routes_run(request->server->sites, request))
         reply_problem(request, ERR_NOT_FOUND, "there is nothing at this path");
 }
 
@@ -263,8 +264,11 @@ server_t *server_new(services_t *services) {
     request_slots_create(&server->slots);
     buf_create(&server->body);
     buf_create(&server->lines);
-    server->resolve = resolve_new(services, server_tenant_found);
-    if (!server->resolve) {
+    server->resolve = resolve_new(services, on_tenant);
+    server->sites = sites_new(services);
+    if (!server->resolve || !server->sites) {
+        if (server->resolve) resolve_delete(server->resolve);
+        if (server->sites) sites_delete(server->sites);
         free(server);
         return NULL;
     }
@@ -276,6 +280,7 @@ void server_delete(server_t *server) {
     server->services->server = NULL;
     app_unref(server->app);
     resolve_delete(server->resolve);
+    sites_delete(server->sites);
     request_slots_destroy(&server->slots);
     buf_destroy(&server->body);
     buf_destroy(&server->lines);

@@ -23,7 +23,5 @@ buf_t *server_body(server_t *server);
 buf_t *server_lines(server_t *server);
 /* Pushes an answer table with a problem, as scripts/lib/problem.lua makes it. */
 void server_push_problem(lua_State *L, request_t *request, int err, const char *detail);
-/* What the gate asks: the tenant has been found (err 0), or not. */
-void server_tenant_found(request_t *request, int err);
 
 #endif

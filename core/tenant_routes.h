@@ -1,12 +1,12 @@
-/* tenant_routes.h: a tenant's own routes: routes.lua in a VM of its own, beside the rules. */
-#ifndef PERIGEE_TENANT_ROUTES_H
-#define PERIGEE_TENANT_ROUTES_H
+/* tenant_routes.h: answers a request by its tenant's own routes.lua. */
+#ifndef PERIGEE_TENANT_ROUTES_JOINER_H
+#define PERIGEE_TENANT_ROUTES_JOINER_H
 #include "request.h"
+#include "sites.h"
 
-/* Most requests of one tenant that may be inside its routes at once. */
-#define TENANT_ROUTES_MAX 32
-
-/* Runs the tenant's route for the request's method and path, if it has one. False when it has none; then nothing was answered. */
-bool tenant_routes_run(request_t *request);
+/* Runs the tenant's route for the request's method and path. False when the tenant has none; then nothing was answered. */
+/* The request behind the user of a task that tenant_routes_run started. */
+request_t *tenant_routes_request(void *user);
+bool tenant_routes_run(sites_t *sites, request_t *request);
 
 #endif
