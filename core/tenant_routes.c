@@ -142,7 +142,7 @@ static const char *put_body(const value_t *body, buf_t *out, span_t *type) {
 }
 
 /* NULL, or what is wrong with the answer. */
-static const char *send(request_t *request, const value_t *value) {
+static const char *answer_with(request_t *request, const value_t *value) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
     answer_t answer = {.status = 200};
     const value_t *mark = value_field(value, "__answer");
@@ -178,7 +178,7 @@ static void answer_result(visit_t *visit, lua_State *L, int nresults) {
         fail(request, &fault);
         return;
     }
-    const char *wrong = send(request, &value);
+    const char *wrong = answer_with(request, &value);
     if (!wrong) return;
     snprintf(fault.text, sizeof fault.text, "%s", wrong);
     fail(request, &fault);
