@@ -9,12 +9,9 @@
 #define SLUG_MAX 63
 
 bool source_is_slug(const char *name) {
-    size_t len = strlen(name);
-    if (len == 0 || len > SLUG_MAX ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != len) {
-        return false;
-    }
-    return name[0] != '-' && (name[0] != '_' || strcmp(name, "_default") == 0);
+    if (strcmp(name, "_default") == 0) return true;
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return len > 0 && len <= SLUG_MAX && name[len] == '\0' && name[0] != '-';
 }
 
 const char *source_slug(const char *source) {

@@ -12,7 +12,7 @@
 /* Called with "scripts" or "tenants/SLUG"; NULL means that anything may have changed. */
 typedef void (*source_cb)(void *data, const char *source);
 
-/* A tenant's folder name: a-z, 0-9, '-' and '_', at most 63, "_default" included. */
+/* A tenant's folder name: a-z, 0-9 and '-', at most 63 bytes; "_default" too. */
 bool source_is_slug(const char *name);
 /* The slug behind "tenants/", or NULL for the scripts. */
 const char *source_slug(const char *source);

@@ -9,5 +9,7 @@
    with its file, also warnings when the error is 0. */
 int try_source(const config_t *config, const shelf_t *shelf, const char *source, shelf_mark_t *mark,
     buf_t *report);
+/* Whether the trusted scripts parse; the report as above. */
+int try_parse(const config_t *config, buf_t *report);
 
 #endif
