@@ -1,7 +1,8 @@
 -- tenant_shop.lua: what a tenant's routes.lua reaches as `shop`, by the names it has there.
 --
--- Every function takes the tenant's document first, which the server puts there: a script cannot name another shop.
--- What comes back is plain data with amounts in minor units, as in the rules.
+-- Every function takes the tenant's document and the visitor's session (or nil) first, which the server puts there: a
+-- script can name neither another shop nor another visitor. What comes back is plain data with amounts in minor units,
+-- as in the rules.
 local carts = require "shop.carts"
 local problem = require "lib.problem"
 local products = require "shop.products"
@@ -43,12 +44,12 @@ local function size_of(wanted)
   return size
 end
 
-shop["products.get"] = function(tenant, id)
+shop["products.get"] = function(tenant, _, id)
   if type(id) ~= "string" then refuse "products.get needs an id" end
   return plain(tenant, products.get(tenant, id))
 end
 
-shop["products.by_sku"] = function(tenant, sku)
+shop["products.by_sku"] = function(tenant, _, sku)
   if type(sku) ~= "string" then refuse "products.by_sku needs a SKU" end
   return plain(tenant, products.by_sku(tenant, sku))
 end
@@ -56,7 +57,7 @@ end
 -- Only what has an index: a shop's visitors must not be able to make the store read it all.
 local FILTERS = { ids = "id", sku = "sku", category = "category", status = "status" }
 
-shop["products.find"] = function(tenant, wanted)
+shop["products.find"] = function(tenant, _, wanted)
   wanted = wanted or {}
   local filter = { status = "active" }
   for name, value in pairs(wanted) do
@@ -81,7 +82,7 @@ local function attributes_of(given)
   return attributes
 end
 
-shop["products.search"] = function(tenant, wanted)
+shop["products.search"] = function(tenant, _, wanted)
   wanted = wanted or {}
   local category = wanted.category
   if type(category) == "string" then category = { category } end
@@ -102,8 +103,9 @@ shop["cart.get"] = function(tenant, session)
   return carts.peek(tenant, session)
 end
 
+-- The tenant's document: name, branding, settings.
 shop["config"] = function(tenant)
-  return tenant.settings
+  return tenant
 end
 
 local function cache_key(key)
@@ -111,11 +113,11 @@ local function cache_key(key)
   return "routes:" .. key
 end
 
-shop["cache.get"] = function(tenant, key)
+shop["cache.get"] = function(tenant, _, key)
   return problem.check(stores.cache.get(tenant.id, cache_key(key)))
 end
 
-shop["cache.set"] = function(tenant, key, text, seconds)
+shop["cache.set"] = function(tenant, _, key, text, seconds)
   key = cache_key(key)
   if type(text) ~= "string" or #text > CACHE_BYTES then refuse("a cached text has at most %d bytes", CACHE_BYTES) end
   seconds = tonumber(seconds) or CACHE_S
