@@ -7,13 +7,13 @@
 
 struct server;
 struct sqlite;
-struct http_client;
+struct client;
 
 typedef struct services {
     loop_t *loop;
     config_t config;
     struct sqlite *sqlite;
-    struct http_client *http;
+    struct client *http;
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */
 } services_t;

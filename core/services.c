@@ -1,0 +1,41 @@
+/* services.c: opens the engines that a process's scripts share. */
+#include "services.h"
+#include "base/err.h"
+#include "tail.h"
+#include "http/client.h"
+#include "sqlite/engine.h"
+#include <stdio.h>
+
+static tenants_t *open_tenants(services_t *services) {
+    const config_t *config = &services->config;
+    tenants_options_t options;
+    tenants_options_default(&options, services->loop);
+    options.limits.time_ms = (uint64_t)config->rule_ms;
+    options.limits.instructions = (uint64_t)config->rule_instructions;
+    options.limits.memory = (size_t)config->rule_memory_bytes;
+    options.limits.allocated = (uint64_t)config->rule_allocated_bytes;
+    options.vms_max = (size_t)config->tenant_vms_max;
+    options.share_percent = (unsigned)config->tenant_share_percent;
+    options.tail = tail_write;
+    return tenants_new(&options);
+}
+
+int services_create(
+    services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
+    memset(services, 0, sizeof *services);
+    services->loop = loop;
+    services->config = *config;
+    client_options_t client_options = {.loop = loop};
+    sqlite_options_t options = {
+        .data_dir = services->config.data, .readers = (int)config->sqlite_threads};
+    services->sqlite = sqlite_new(loop, &options);
+    services->http = client_new(&client_options);
+    services->tenants = open_tenants(services);
+    if (services->sqlite && services->http && services->tenants) return 0;
+    snprintf(why, size, "out of memory");
+    return ERR_NO_MEMORY;
+}
+
+void services_destroy(services_t *services) {
+    if (services->tenants) tenants_delete(services->tenants);
+}
