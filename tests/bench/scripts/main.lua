@@ -1,7 +1,4 @@
 -- main.lua: the handlers that the benchmarks call; no store stands behind them, so that the server itself is measured.
-local json = require "json"
-local money = require "money"
-
 local tenant_documents = {}
 
 -- bench7.localhost is the shop bench7.
@@ -41,10 +38,7 @@ return {
     ["GET /json"] = encoded,
     ["POST /price"] = price,
   },
-  tenants = { resolve = resolve },
-  seed = function() end,
+  tenants = { resolve = resolve, seed = function() end },
   tenant_shop = {},
   background = {},
-  digits = money.digits "USD",
-  null = json.null,
 }
