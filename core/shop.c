@@ -85,11 +85,6 @@ static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, co
     await_finish(&call->await);
 }
 
-/* What belongs to one shopper takes no argument of the script, only the session. */
-static bool of_the_shopper(const char *name) {
-    return strcmp(name, "cart.get") == 0 || strcmp(name, "orders.mine") == 0;
-}
-
 /* The tenant comes from the request in C, and so do session and customer: a script cannot name another's. */
 static int push_service(lua_State *L, void *data) {
     call_t *call = data;
@@ -100,13 +95,13 @@ static int push_service(lua_State *L, void *data) {
         return luaL_error(L, "main.lua: there is no tenant_shop[\"%s\"]", call->name);
     lua_remove(L, -2);
     value_push(L, &call->settings->document);
-    if (of_the_shopper(call->name)) {
+    if (call->session.len)
         lua_pushlstring(L, call->session.ptr, call->session.len);
-        return 2;
-    }
+    else
+        lua_pushnil(L);
     for (int i = 0; i < call->nargs; i++)
         value_push(L, &call->args[i]);
-    return 1 + call->nargs;
+    return 2 + call->nargs;
 }
 
 /* From the loop and not from inside the tenant's resume, whose time is being measured. */
