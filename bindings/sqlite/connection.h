@@ -8,6 +8,7 @@ typedef struct connection_options {
     const char *path; /* kept by the caller */
     bool writer;      /* else every statement must only read */
     bool durable;     /* a commit is on the disk when it answers (synchronous FULL, else NORMAL) */
+    uint64_t busy_ms; /* longest wait for another process's write; 0 for the job's deadline alone */
 } connection_options_t;
 
 /* Opens nothing yet. NULL when out of memory. Everything below is for the one thread that uses it. */

@@ -82,7 +82,7 @@ static inline void host_done(task_t *task, task_end_t end, lua_State *L, int n, 
 static inline int host_push(lua_State *L, void *data) {
     const char *const *chunk = data;
     if (luaL_loadbuffer(L, chunk[0], strlen(chunk[0]), chunk[1]) != 0) lua_error(L);
-    return 1;
+    return 0;
 }
 
 /* Starts the text as a task, which lasts until host->over. */
