@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "sqlite/functions.h"
 #include "sqlite/prepared.h"
 
@@ -26,6 +27,7 @@ struct connection {
     sqlite3 *db; /* NULL until it is opened, and after damage */
     prepared_t prepared;
     sqlite3_stmt *verbs[VERB_COUNT];
+    uint64_t busy_since_ns;
     const job_t *job; /* runs now; NULL while nothing may stop it */
     bool own;         /* the text that is prepared now is ours: transaction verbs are allowed */
     bool damaged;     /* to be closed before the next job, so that a repaired file is seen */
@@ -123,8 +125,10 @@ static int on_progress(void *data) {
 
 /* Waits a little longer each time, at most 10 ms, for another process's write. */
 static int on_busy(void *data, int tries) {
-    const connection_t *c = data;
-    if (!c->job || job_stop(c->job)) return 0;
+    connection_t *c = data;
+    uint64_t now = clock_mono_ns(), most = c->options.busy_ms * 1000000u;
+    if (tries == 0) c->busy_since_ns = now;
+    if (!c->job || job_stop(c->job) || (most && now - c->busy_since_ns >= most)) return 0;
     usleep(tries < 5 ? 200u << tries : 10000u);
     return 1;
 }

@@ -36,7 +36,8 @@ static bool start(db_t *db, const db_options_t *options) {
         .enter = enter,
         .leave = leave,
         .data = &db->read_options};
-    db->read_options = (connection_options_t){.path = db->path, .durable = options->durable};
+    db->read_options = (connection_options_t){
+        .path = db->path, .durable = options->durable, .busy_ms = options->busy_ms};
     db->write_options = db->read_options;
     db->write_options.writer = true;
     db->readers = threads_new(&threads);
@@ -100,11 +101,9 @@ static void run_read(work_t *work, void *connection) {
     finish(op);
 }
 
-/* The transactions that wait behind the leader, in order, up to one that is not a transaction. */
-static size_t gather(db_op_t *leader, db_op_t **group) {
-    db_t *db = leader->db;
-    size_t count = 0;
-    group[count++] = leader;
+/* Adds the transactions that wait behind the leader, in order, up to one that is not a transaction. */
+static size_t gather(db_t *db, db_op_t **group) {
+    size_t count = 1;
     pthread_mutex_lock(&db->lock);
     while (count < GROUP_MOST && !list_empty(&db->writes)) {
         db_op_t *next = LIST_OWNER(db->writes.next, db_op_t, node);
@@ -117,10 +116,8 @@ static size_t gather(db_op_t *leader, db_op_t **group) {
     return count;
 }
 
-static void run_alone(connection_t *connection, job_t *job) {
-    job_clear(job);
-    connection_begin(connection, job);
-    if (job->err) return;
+/* Behind a begin that succeeded. */
+static void complete(connection_t *connection, job_t *job) {
     connection_apply(connection, job, false);
     if (!job->err && connection_lost(connection))
         job_fail(job, ERR_INTERNAL, "a statement ended the transaction");
@@ -128,6 +125,12 @@ static void run_alone(connection_t *connection, job_t *job) {
         connection_rollback(connection);
     else
         connection_commit(connection, job);
+}
+
+static void run_alone(connection_t *connection, job_t *job) {
+    job_clear(job);
+    connection_begin(connection, job);
+    if (!job->err) complete(connection, job);
 }
 
 /* Each inside its own savepoint, all under one commit. How many were applied before the transaction was lost, which is
@@ -157,15 +160,6 @@ static void run_again(connection_t *connection, db_op_t **group, size_t count, s
 }
 
 static void run_group(connection_t *connection, db_op_t **group, size_t count) {
-    size_t first = 0;
-    for (; first < count; first++) { /* a leader whose time is over does not end the others' wait */
-        job_clear(&group[first]->job);
-        connection_begin(connection, &group[first]->job);
-        if (!group[first]->job.err) break;
-    }
-    group += first;
-    count -= first;
-    if (count == 0) return;
     size_t applied = apply_all(connection, group, count);
     if (applied == count)
         commit_all(connection, group, count);
@@ -173,20 +167,30 @@ static void run_group(connection_t *connection, db_op_t **group, size_t count) {
         run_again(connection, group, count, applied);
 }
 
-static void run_write(work_t *work, void *connection) {
-    db_op_t *leader = op_of(work), *group[GROUP_MOST];
-    if (!take(leader)) return;
-    size_t count = leader->kind == DB_WRITE ? gather(leader, group) : 1;
-    group[0] = leader;
-    if (!connection)
-        for (size_t i = 0; i < count; i++)
-            job_fail(&group[i]->job, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
-    else if (leader->kind == DB_PEEK)
-        connection_read(connection, &leader->job);
-    else if (count == 1)
-        run_alone(connection, &leader->job);
+/* The leader begins, and only then looks who else waits: the more come while another process writes, the fewer commits. */
+static size_t run_leader(connection_t *connection, db_op_t **group) {
+    job_t *job = &group[0]->job;
+    job_clear(job);
+    connection_begin(connection, job);
+    if (job->err) return 1;
+    size_t count = gather(group[0]->db, group);
+    if (count == 1)
+        complete(connection, job);
     else
         run_group(connection, group, count);
+    return count;
+}
+
+static void run_write(work_t *work, void *connection) {
+    db_op_t *group[GROUP_MOST] = {op_of(work)};
+    size_t count = 1;
+    if (!take(group[0])) return;
+    if (!connection)
+        job_fail(&group[0]->job, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
+    else if (group[0]->kind == DB_PEEK)
+        connection_read(connection, &group[0]->job);
+    else
+        count = run_leader(connection, group);
     for (size_t i = 0; i < count; i++)
         finish(group[i]);
 }

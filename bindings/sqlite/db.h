@@ -12,7 +12,8 @@ typedef struct db_options {
     int readers;      /* threads that read, 1..16 */
     size_t
         bound; /* most operations waiting for the writer, and for the readers; beyond it ERR_BUSY */
-    bool durable; /* see connection.h */
+    bool durable;     /* see connection.h */
+    uint64_t busy_ms; /* see connection.h */
 } db_options_t;
 
 typedef enum {

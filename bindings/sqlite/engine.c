@@ -63,7 +63,8 @@ static db_t *open_file(const sqlite_t *engine, span_t name, bool durable) {
             .name = plain,
             .readers = engine->options.readers,
             .bound = engine->options.bound,
-            .durable = durable});
+            .durable = durable,
+            .busy_ms = engine->options.busy_ms});
     buf_destroy(&path);
     return db;
 }

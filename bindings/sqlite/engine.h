@@ -7,6 +7,7 @@ typedef struct sqlite sqlite_t;
 typedef struct sqlite_options {
     const char *data_dir; /* must exist; copied */
     int readers;          /* reading threads per file; 0 for 2 */
+    uint64_t busy_ms; /* longest wait for another process's write; 0 for the operation's deadline */
     size_t bound;     /* most waiting operations per file, for reads and for writes; 0 for 1000 */
     size_t max_bytes; /* most bytes of one operation's rows; 0 for 16 MB */
 } sqlite_options_t;
