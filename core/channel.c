@@ -20,8 +20,8 @@ static void watch(channel_t *channel);
 static void fail(channel_t *channel) {
     if (channel->closed || channel->broken) return;
     channel->broken = true;
-    uv_poll_stop(&channel->poll);
     channel->cb(channel->data, NULL);
+    channel_close(channel);
 }
 
 static void on_line(void *data, span_t text) {

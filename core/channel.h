@@ -6,7 +6,7 @@
 
 typedef struct channel channel_t;
 /* A message, alive during the call; or NULL, once: the master is gone or spoke nonsense, so the worker should drain and
-   end. May call channel_send and channel_close. */
+   end; the channel closes itself after that call. May call channel_send and channel_close. */
 typedef void (*channel_cb)(void *data, const message_t *message);
 
 /* Takes over fd (a connected stream socket). NULL when out of memory or the fd cannot be polled; fd is closed then.

@@ -3,7 +3,7 @@
 #include <libgen.h>
 #include "base/err.h"
 #include "cli.h"
-#include "room_limits.h"
+#include "rule_limits.h"
 #include "tenant/check.h"
 #include "tenant/sample.h"
 
@@ -230,7 +230,7 @@ static int run_command(int argc, char **argv) {
         return cli_misused(
             &CLI_RUN, "%s is not pricing.lua, shipping.lua, tax.lua or checkout.lua", run.path);
     }
-    limits_of_rules(&cli.config, &run.limits);
+    rule_limits_of(&cli.config, &run.limits);
     code = do_run(&run, input, json);
     close_run(&run);
     return code;

@@ -47,6 +47,7 @@ static void tell(
         message.hash = rollout->mark.hash;
         message.tenant = source_slug(rollout->source);
     }
+    if (strcmp(verb, "scripts") == 0) slot->building = rollout->id;
     slot_send(slot, &message);
 }
 
@@ -66,13 +67,17 @@ static void finish(rollouts_t *rollouts, rollout_t *rollout) {
 
 static void drop(rollouts_t *rollouts, rollout_t *rollout) {
     for (int i = 0; i < rollouts->slots->count; i++) {
-        if (rollout->member[i]) tell(rollouts, &rollouts->slots->all[i], rollout, "drop");
+        slot_t *slot = &rollouts->slots->all[i];
+        if (!rollout->member[i]) continue;
+        if (slot->building == rollout->id)
+            slot->building = 0; /* a late "built" must not commit it */
+        tell(rollouts, slot, rollout, "drop");
     }
     finish(rollouts, rollout);
 }
 
-/* Workers that became ready while the others were building have been given the edition before: they get this one
-   now, whole. From here on there is no way back: a worker that cannot follow is replaced. */
+/* Workers that started while the others were building have been given the edition before: they build this one now, and
+   commit it when they have. There is no way back from here: a worker that cannot follow is replaced. */
 static void commit(rollouts_t *rollouts, rollout_t *rollout) {
     rollout->phase = PHASE_SWAP;
     rollout->until_ms = poller_now() + ROLLOUT_MS;
@@ -80,8 +85,7 @@ static void commit(rollouts_t *rollouts, rollout_t *rollout) {
         slot_t *slot = &rollouts->slots->all[i];
         if (slot->state != SLOT_READY && !(slot->state == SLOT_STARTING && slot->primed)) continue;
         rollout->waits[i] = slot->state == SLOT_READY;
-        if (!rollout->member[i]) tell(rollouts, slot, rollout, "scripts");
-        tell(rollouts, slot, rollout, "commit");
+        tell(rollouts, slot, rollout, rollout->member[i] ? "commit" : "scripts");
     }
 }
 
@@ -127,7 +131,6 @@ int64_t rollout_send(
     rollout_t once = {.id = ++rollouts->last_id, .mark = *mark};
     snprintf(once.source, sizeof(once.source), "%s", source);
     tell(rollouts, slot, &once, is_scripts(&once) ? "scripts" : "rules");
-    if (is_scripts(&once)) tell(rollouts, slot, &once, "commit");
     return once.id;
 }
 
@@ -158,11 +161,19 @@ static void refuse(slot_t *slot, const message_t *message) {
     slot_doom(slot, "worker_refused_edition");
 }
 
+/* It has built outside of a rollout's first phase. If it has been told to build something newer, that one counts. */
+static void commit_late(slot_t *slot, int64_t id) {
+    message_t message = {.verb = "commit", .id = id, .fd = -1};
+    if (id == slot->building) slot_send(slot, &message);
+}
+
 void rollouts_message(rollouts_t *rollouts, slot_t *slot, const message_t *message) {
     rollout_t *rollout = find(rollouts, message->id);
     bool waited = rollout && rollout->waits[slot->index] && answers_phase(rollout, message);
     if (!message->ok && !(waited && rollout->phase == PHASE_BUILD)) {
         refuse(slot, message);
+    } else if (!waited && strcmp(message->verb, "scripts") == 0) {
+        commit_late(slot, message->id);
     } else if (waited) {
         rollout->waits[slot->index] = false;
         if (!message->ok) {

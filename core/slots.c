@@ -166,6 +166,7 @@ static void start(slot_t *slot) {
     }
     slot->pid = pid;
     slot->lent = slot->primed = false;
+    slot->building = 0;
     line_create(&slot->line, channel);
     enter(slot, SLOT_STARTING);
     log_event(LOG_INFO, "worker_started", "\"slot\":%d,\"pid\":%d", slot->index, (int)pid);

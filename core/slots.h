@@ -27,9 +27,10 @@ typedef struct slot {
     uint64_t since_ms;               /* of the state */
     uint64_t deaths_ms[SLOT_DEATHS]; /* the latest, in turn */
     size_t deaths;
-    int silent;  /* ticks since its last message */
-    bool lent;   /* while EMPTY: a sibling accepts on it */
-    bool primed; /* has been sent its first editions */
+    int silent;       /* ticks since its last message */
+    bool lent;        /* while EMPTY: a sibling accepts on it */
+    bool primed;      /* has been sent its first editions */
+    int64_t building; /* the id of the scripts it was told last to build */
 } slot_t;
 
 typedef struct slots_ops {
