@@ -104,7 +104,7 @@ static int push_child(lua_State *L, void *data) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, child->side->table);
     lua_rawgeti(L, -1, child->index);
     lua_replace(L, -2);
-    return 1;
+    return 0;
 }
 
 static void start_child(side_t *side, child_t *child) {
