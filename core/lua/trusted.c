@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "lua/decimal.h"
+#include "lua/lib_money.h"
 #include "lua/task.h"
 
 /* Half of what a small machine has: a leak ends in an error of the request that meets it, not in the kernel's choice. */
@@ -38,7 +39,8 @@ static int search_edition(lua_State *L) {
         lua_pushfstring(L, "\n\tno module '%s' in the edition", module);
         return 1;
     }
-    if (luaL_loadbufferx(L, source.text, source.len, source.name, "t") != 0) lua_error(L);
+    /* Bytecode too: an edition is compiled before it gets here, by ourselves. */
+    if (luaL_loadbufferx(L, source.text, source.len, source.name, "bt") != 0) lua_error(L);
     return 1;
 }
 
@@ -107,6 +109,7 @@ static int open_all(lua_State *L) {
     open_module(L, "log", luaopen_log);
     open_module(L, "clock", luaopen_clock);
     open_module(L, "ident", luaopen_ident);
+    open_module(L, "money", luaopen_money);
     return 0;
 }
 

@@ -53,8 +53,15 @@ local function line_of(item, product, minor)
   }
 end
 
--- The lines that can be bought now, at today's prices, and the quote of the tenant's rules. Each line's item is under
--- lines.items at the same index.
+-- Nothing to buy costs nothing, whatever the rules say of shipping.
+local function empty_quote()
+  return {
+    priced = true, subtotal = 0, discount = 0, shipping = 0, tax = 0, total = 0,
+    discounts = {}, taxLines = {}, shippingOptions = {}, violations = {}, explain = {},
+  }
+end
+
+-- The quote of the tenant's rules for the lines that can be bought now, at today's prices, and the items of those lines.
 local function quote_of(tenant, cart, by_id, digits)
   local lines, items = {}, {}
   for _, item in ipairs(cart.items) do
@@ -64,6 +71,7 @@ local function quote_of(tenant, cart, by_id, digits)
       items[#lines] = item
     end
   end
+  if #lines == 0 then return empty_quote(), items end
   local quote = problem.check(rules.price(tenant.slug, {
     items = lines, codes = cart.codes, address = cart.address, option = cart.option,
     customer = { group = "guest" }, channel = "web",
@@ -123,7 +131,7 @@ local function view(tenant, cart, by_id, quote, lines, explain)
   local shown = {
     id = cart.id or json.null, version = cart.version, currency = context.currency, items = json.array(items),
     codes = json.array(cart.codes), address = cart.address or json.null, updatedAt = cart.updatedAt or json.null,
-    priced = quote.priced, ruleEdition = quote.ruleEdition,
+    priced = quote.priced, ruleEdition = quote.ruleEdition or json.null,
   }
   if not quote.priced then
     shown.reason = quote.reason
