@@ -92,7 +92,12 @@ static inline task_t *host_start(host_t *host, const char *text, const char *nam
     bool alive = false;
     task_options_t options = {.vm = host->vm, .ops = &OPS, .user = host};
     host->over = false;
+    host->error[0] = '\0';
     task_t *task = task_start(&options, host_push, chunk, &alive);
+    if (!task) { /* out of memory: done is not called */
+        host->over = true;
+        host->code = -1;
+    }
     return alive ? task : NULL;
 }
 
