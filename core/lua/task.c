@@ -254,6 +254,7 @@ task_t *task_start(
     task->alive = alive;
     *alive = true;
     options->vm->children++;
+    if (options->self != NULL) *options->self = task;
     first_t first = {push, data};
     int status = vm_call(task->co, push_first, &first);
     if (status == 0) {

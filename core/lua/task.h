@@ -32,6 +32,7 @@ typedef struct task_options {
        `slot` is what task_slot answers. */
     task_t *parent;
     void *slot;
+    task_t **self; /* set before the script first runs; may be NULL */
 } task_options_t;
 
 /* Starts fn: `push` puts the function and its arguments on the new coroutine (protected, may raise) and returns the

@@ -104,21 +104,20 @@ static int push_child(lua_State *L, void *data) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, child->side->table);
     lua_rawgeti(L, -1, child->index);
     lua_replace(L, -2);
-    return 0;
+    return 0; /* no arguments */
 }
 
 static void start_child(side_t *side, child_t *child) {
-    task_options_t options = {
-        .vm = side->vm, .ops = &side->ops, .parent = side->parent, .slot = child};
+    task_options_t options = {.vm = side->vm,
+        .ops = &side->ops,
+        .parent = side->parent,
+        .slot = child,
+        .self = &child->task};
     bool alive;
     side->alive++;
-    task_t *task = task_start(&options, push_child, child, &alive);
-    if (task == NULL) {
-        side->alive--;
-        side->no_memory = true;
-    } else if (alive) {
-        child->task = task;
-    }
+    if (task_start(&options, push_child, child, &alive) != NULL) return;
+    side->alive--;
+    side->no_memory = true;
 }
 
 /* A child that runs may cancel the parent, and with it this side. */
