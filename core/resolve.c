@@ -72,9 +72,10 @@ static int take_document(entry_t *entry, lua_State *L) {
     if (value_pack(L, -1, &arena, &LIMITS, &document, why, sizeof why) == 0)
         settings = settings_new(&document, why, sizeof why);
     arena_destroy(&arena);
-    if (settings)
+    if (settings) {
+        tenants_settle(entry->resolve->services->tenants, settings);
         keep(entry, settings, KNOWN_MS);
-    else
+    } else
         log_bad(entry, why);
     return settings ? 0 : ERR_UNAVAILABLE;
 }

@@ -132,7 +132,8 @@ static void check_file(check_report_t *report, rule_kind_t kind) {
     if (!report->edition->own[kind] && rule_blank(text)) return;
     place_t place = check_place(report, kind, 0);
     sandbox_limits_t limits = report->limits;
-    limits.source += 128; /* what check_routes puts around a file that edition_read found short enough */
+    limits.source +=
+        128; /* what check_routes puts around a file that edition_read found short enough */
     sandbox_t *sandbox = sandbox_new(NULL, &limits, NULL, NULL);
     if (!sandbox) {
         check_find(report, &place, false, ERR_NO_MEMORY, "out of memory");

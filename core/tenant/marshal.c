@@ -75,13 +75,19 @@ static bool push_name(lua_State *L, const marshal_t *marshal, size_t line) {
     return true;
 }
 
+static const value_t *fetch(
+    const marshal_t *marshal, const value_t *held, size_t line, price_part_t part) {
+    const price_input_t *input = marshal->input;
+    return held || !input->part ? held : input->part(input->data, line, part);
+}
+
 static bool push_category(lua_State *L, const marshal_t *marshal, size_t line) {
-    push_table(L, marshal->input->lines[line].category);
+    push_table(L, fetch(marshal, marshal->input->lines[line].category, line, PART_CATEGORY));
     return true;
 }
 
 static bool push_attributes(lua_State *L, const marshal_t *marshal, size_t line) {
-    push_table(L, marshal->input->lines[line].attributes);
+    push_table(L, fetch(marshal, marshal->input->lines[line].attributes, line, PART_ATTRIBUTES));
     return true;
 }
 

@@ -13,9 +13,10 @@ typedef struct price_line {
     int64_t price;    /* of one, minor units, 0 or more */
     int64_t quantity; /* 1 to 1,000,000 */
     int64_t weight_grams;
-    const value_t *category;   /* list of texts, or NULL */
-    const value_t *attributes; /* table of plain values, or NULL */
+    const value_t *category;   /* list of texts; NULL for none, or for input->part to fetch */
+    const value_t *attributes; /* table of plain values, the same */
 } price_line_t;
+typedef enum { PART_CATEGORY, PART_ATTRIBUTES } price_part_t;
 
 typedef struct price_input {
     const price_line_t *lines;
@@ -28,6 +29,9 @@ typedef struct price_input {
     span_t channel;          /* "web" when empty */
     int64_t now_ms;          /* wall clock */
     uint64_t seed;           /* of math.random and ctx.seed; see price_seed */
+    /* Fetches what a line does not hold yet, when a rule reads it: NULL for none. May be NULL itself. Raises nothing. */
+    const value_t *(*part)(void *data, size_t line, price_part_t part);
+    void *data;
 } price_input_t;
 
 typedef struct quote_discount {

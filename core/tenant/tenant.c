@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "tenant/check.h"
 #include "tenant/share.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ struct tenant {
     tenants_t *home;
     span_t slug; /* behind the struct */
     edition_t *edition, *last_good;
+    settings_t *settings;        /* NULL until noted or read */
+    bool settled;                /* noted: the store's, not the file's */
     rules_t *rules, *good_rules; /* NULL until used */
     bool own;                    /* has an edition of its own */
     bool proven;                 /* the current edition has priced */
@@ -92,6 +95,7 @@ static void delete_tenant(tenant_t *tenant) {
     close_vms(tenant);
     edition_unref(tenant->edition);
     edition_unref(tenant->last_good);
+    settings_unref(tenant->settings);
     free(tenant);
 }
 
@@ -144,12 +148,19 @@ static void retire(tenant_t *tenant) {
     tenant->rules = NULL;
 }
 
+/* Takes over the reference. */
+static void set_settings(tenant_t *tenant, settings_t *settings) {
+    settings_unref(tenant->settings);
+    tenant->settings = settings;
+}
+
 static void set_edition(tenant_t *tenant, edition_t *edition, bool own) {
     tenant->own = own;
     if (tenant->edition && strcmp(tenant->edition->hash, edition->hash) == 0) return;
     if (tenant->edition) retire(tenant);
     tenant->edition = edition_ref(edition);
     tenant->proven = false;
+    if (!tenant->settled) set_settings(tenant, NULL);
     tenant->rest_until_ms = 0;
     memset(tenant->kills, 0, sizeof(tenant->kills));
     deferred_clear(&tenant->renew);
@@ -193,6 +204,18 @@ tenant_t *tenants_find(tenants_t *tenants, span_t slug) {
     tenant = new_tenant(tenants, slug);
     if (tenant) set_edition(tenant, tenants->defaults, false);
     return tenant;
+}
+
+void tenants_settle(tenants_t *tenants, settings_t *settings) {
+    tenant_t *tenant = tenants_find(tenants, settings->slug);
+    if (!tenant) return;
+    set_settings(tenant, settings_ref(settings));
+    tenant->settled = true;
+}
+
+const settings_t *tenant_settings(tenant_t *tenant, char *why, size_t size) {
+    if (!tenant->settings) set_settings(tenant, edition_settings(tenant->edition, why, size));
+    return tenant->settings;
 }
 
 span_t tenant_slug(const tenant_t *tenant) {

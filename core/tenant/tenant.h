@@ -36,6 +36,11 @@ tenant_t *tenants_find(tenants_t *tenants, span_t slug);
 /* Walks the tenants in no order: *at starts with 0; NULL at the end. */
 tenant_t *tenants_next(const tenants_t *tenants, size_t *at);
 
+/* Notes a tenant's settings as the store has them, by their slug, for those who know only the slug. Keeps a reference. */
+void tenants_settle(tenants_t *tenants, settings_t *settings);
+/* The settings noted last, else those of the edition's tenant.json; alive until the next note or swap. NULL with a sentence. */
+const settings_t *tenant_settings(tenant_t *tenant, char *why, size_t size);
+
 span_t tenant_slug(const tenant_t *tenant);
 /* The current edition; take a reference to keep it over a wait. */
 edition_t *tenant_edition(const tenant_t *tenant);
