@@ -109,6 +109,9 @@ static int l_records(lua_State *L) {
     if (!reader->file) return await_push_error(L, uv_translate_sys_error(errno), NULL);
     reader->csv = csv_new(hold, reader);
     if (!reader->csv) return await_push_error(L, ERR_NO_MEMORY, NULL);
+    /* A folder opens too; only the first read tells. */
+    int err = fill(reader);
+    if (err) return await_push_error(L, err, NULL);
     lua_pushcclosure(L, l_next, 1);
     return 1;
 }

@@ -61,7 +61,7 @@ local function empty_quote()
   }
 end
 
--- The quote of the tenant's rules for the lines that can be bought now, at today's prices, and the items of those lines.
+-- The quote of the tenant's rules for the lines that can be bought now, at today's prices, and those lines' items.
 local function quote_of(tenant, cart, by_id, digits)
   local lines, items = {}, {}
   for _, item in ipairs(cart.items) do
