@@ -56,13 +56,13 @@ end
 -- Nothing to buy costs nothing, whatever the rules say of shipping.
 local function empty_quote()
   return {
-    priced = true, subtotal = 0, discount = 0, shipping = 0, tax = 0, total = 0,
+    priced = true, subtotal = 0, discount = 0, shipping = 0, tax = 0, taxIncluded = 0, total = 0,
     discounts = {}, taxLines = {}, shippingOptions = {}, violations = {}, explain = {},
   }
 end
 
 -- The quote of the tenant's rules for the lines that can be bought now, at today's prices, and those lines' items.
-local function quote_of(tenant, cart, by_id, digits)
+local function quote_of(tenant, cart, by_id, digits, explain)
   local lines, items = {}, {}
   for _, item in ipairs(cart.items) do
     local product = by_id[item.productId]
@@ -74,7 +74,7 @@ local function quote_of(tenant, cart, by_id, digits)
   if #lines == 0 then return empty_quote(), items end
   local quote = problem.check(rules.price(tenant.slug, {
     items = lines, codes = cart.codes, address = cart.address, option = cart.option,
-    customer = { group = "guest" }, channel = "web",
+    customer = { group = "guest" }, channel = "web", explain = explain or false,
   }))
   return quote, items
 end
@@ -138,6 +138,8 @@ local function view(tenant, cart, by_id, quote, lines, explain)
     return shown
   end
   for _, name in ipairs(AMOUNTS) do shown[name] = money.decimal(quote[name], digits) end
+  -- What of the total is tax already: inclusive tax is contained, not added.
+  shown.taxIncluded = money.decimal(quote.taxIncluded, digits)
   shown.discounts = decimals(quote.discounts, digits)
   shown.taxLines = decimals(quote.taxLines, digits)
   shown.shippingOptions = decimals(quote.shippingOptions, digits)
@@ -151,7 +153,7 @@ end
 function carts.get(tenant, session, explain)
   local cart = load(tenant, session)
   local by_id = products_of(tenant, cart)
-  local quote, lines = quote_of(tenant, cart, by_id, products.context(tenant).digits)
+  local quote, lines = quote_of(tenant, cart, by_id, products.context(tenant).digits, explain)
   return view(tenant, cart, by_id, quote, lines, explain)
 end
 

@@ -88,8 +88,8 @@ local function replace(known, clean, digest)
 end
 
 local function seed_one(document)
-  local slug = document.slug or document.subdomain
-  document.slug, document.subdomain = slug, document.subdomain or slug
+  local slug = document.slug
+  document.subdomain = document.subdomain or slug
   local clean, errors = schema:check(document, {}, { creating = true })
   if not clean then
     local first = errors[1]
@@ -107,6 +107,7 @@ end
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
 function tenants.seed(slug)
   for _, document in ipairs(rules.seeds()) do
+    document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then seed_one(document) end
   end
 end

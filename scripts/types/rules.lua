@@ -18,14 +18,17 @@
 ---@field option string?
 ---@field customer table?
 ---@field channel string?
+---@field explain boolean?
 
 ---@class Quote
 ---@field priced boolean
----@field reason string?
+---@field reason string? why it is not priced
+---@field shippable boolean? false when there is no way to ship there
 ---@field subtotal integer
 ---@field discount integer
 ---@field shipping integer
----@field tax integer
+---@field tax integer what is added
+---@field taxIncluded integer what the prices contain
 ---@field total integer
 ---@field discounts { reason: string, code: string?, amount: integer }[]
 ---@field shippingOptions { id: string, name: string, amount: integer, days: integer? }[]
