@@ -96,8 +96,18 @@ sandbox_t *sandbox_new(loop_t *loop, const sandbox_limits_t *limits,
     return NULL;
 }
 
+/* After an allocation failed the engine may free a half-made closure by less than its size: everything is given
+   back, but the counter does not come down to 0, on which vm_destroy insists. */
+static void close_spent(vm_t *vm) {
+    task_drop_idle(vm);
+    lua_close(vm->L);
+    vm->L = NULL;
+    vm->used = 0;
+}
+
 void sandbox_delete(sandbox_t *sandbox) {
     if (!sandbox) return;
+    if (sandbox->spent) close_spent(&sandbox->vm);
     vm_destroy(&sandbox->vm);
     free(sandbox);
 }
