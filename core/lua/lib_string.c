@@ -88,6 +88,20 @@ static int l_reverse(lua_State *L) {
     return 1;
 }
 
+static void fill(text_t *text, char c, size_t n) {
+    if (n == 0) return;
+    memset(text_reserve(text, n), c, n);
+    text->len += n;
+}
+
+static void repeat(text_t *text, span_t piece, span_t separator, int64_t n) {
+    budget_work(text->L, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        text_put(text, piece.ptr, piece.len);
+        if (i + 1 < n) text_put(text, separator.ptr, separator.len);
+    }
+}
+
 static int l_rep(lua_State *L) {
     size_t len, between;
     const char *piece = luaL_checklstring(L, 1, &len);
@@ -98,13 +112,12 @@ static int l_rep(lua_State *L) {
     if ((uint64_t)n * (len + between) > SANDBOX_STRING_MAX + between)
         return sandbox_raise(L, ERR_BUDGET_MEMORY, "a text is longer than 256 KB");
     if (len + between == 0) n = 0;
-    budget_work(L, (size_t)n);
     text_t text;
     text_open(&text, L);
-    for (int64_t i = 0; i < n; i++) {
-        text_put(&text, piece, len);
-        if (i + 1 < n) text_put(&text, separator, between);
-    }
+    if (len == 1 && between == 0)
+        fill(&text, *piece, (size_t)n);
+    else
+        repeat(&text, (span_t){piece, len}, (span_t){separator, between}, n);
     text_push(&text);
     return 1;
 }
