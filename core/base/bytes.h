@@ -13,7 +13,9 @@ typedef struct span {
 } span_t;
 
 #define SPAN(literal) ((span_t){(literal), sizeof(literal) - 1})
-static inline span_t span_of(const char *text) { return (span_t){text, strlen(text)}; }
+static inline span_t span_of(const char *text) {
+    return (span_t){text, strlen(text)};
+}
 static inline bool span_eq(span_t a, span_t b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
@@ -43,7 +45,9 @@ void buf_destroy(buf_t *buf);
 /* Room for `more` bytes at ptr + len, or NULL (and failed). */
 char *buf_reserve(buf_t *buf, size_t more);
 void buf_put(buf_t *buf, const void *bytes, size_t len);
-static inline void buf_span(buf_t *buf, span_t span) { buf_put(buf, span.ptr, span.len); }
+static inline void buf_span(buf_t *buf, span_t span) {
+    buf_put(buf, span.ptr, span.len);
+}
 void buf_text(buf_t *buf, const char *text);
 void buf_char(buf_t *buf, char c);
 void buf_u64(buf_t *buf, uint64_t value);
@@ -52,7 +56,9 @@ void buf_printf(buf_t *buf, const char *format, ...) __attribute__((format(print
 void buf_vprintf(buf_t *buf, const char *format, va_list args);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_json(buf_t *buf, span_t text);
-static inline span_t buf_view(const buf_t *buf) { return (span_t){buf->ptr, buf->len}; }
+static inline span_t buf_view(const buf_t *buf) {
+    return (span_t){buf->ptr, buf->len};
+}
 /* Keeps the memory, drops the content and the failure. */
 void buf_reset(buf_t *buf);
 

@@ -9,7 +9,9 @@ typedef struct civil {
 } civil_t;
 
 /* Division that rounds down; b > 0. */
-static inline int64_t civil_floor(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+static inline int64_t civil_floor(int64_t a, int64_t b) {
+    return a / b - (a % b < 0 ? 1 : 0);
+}
 bool civil_leap(int year);
 /* month 1..12 */
 int civil_month_days(int year, int month);

@@ -10,7 +10,8 @@
 typedef struct csv csv_t;
 /* A record: line is where it starts (1 for the first); fields live until the callback returns. fault is NULL, or a
    sentence on what is wrong with the record (then nfields is 0). Return 0 to go on. */
-typedef int (*csv_cb)(void *data, size_t line, const span_t *fields, size_t nfields, const char *fault);
+typedef int (*csv_cb)(
+    void *data, size_t line, const span_t *fields, size_t nfields, const char *fault);
 
 csv_t *csv_new(csv_cb cb, void *data); /* NULL when out of memory */
 void csv_delete(csv_t *csv);

@@ -11,8 +11,12 @@ typedef struct list {
 #define LIST_OWNER(node, type, field) ((type *)((char *)(node)-offsetof(type, field)))
 
 /* Makes an empty head, or a node that is in no list. */
-static inline void list_init(list_t *list) { list->next = list->prev = list; }
-static inline bool list_empty(const list_t *list) { return list->next == list; }
+static inline void list_init(list_t *list) {
+    list->next = list->prev = list;
+}
+static inline bool list_empty(const list_t *list) {
+    return list->next == list;
+}
 static inline void list_push(list_t *head, list_t *node) {
     node->prev = head->prev;
     node->next = head;

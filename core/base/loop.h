@@ -57,7 +57,9 @@ static inline void deadline_init(deadline_t *d, deadline_cb cb) {
    An armed deadline keeps loop_run going; a loop without one has no timer and does not wake. */
 void deadline_set(loop_t *loop, deadline_t *deadline, uint64_t at_ms);
 void deadline_clear(deadline_t *deadline);
-static inline bool deadline_armed(const deadline_t *d) { return !list_empty(&d->node); }
+static inline bool deadline_armed(const deadline_t *d) {
+    return !list_empty(&d->node);
+}
 
 static inline void deferred_init(deferred_t *d, deferred_cb cb) {
     list_init(&d->node);
@@ -65,7 +67,9 @@ static inline void deferred_init(deferred_t *d, deferred_cb cb) {
 }
 /* Runs cb at the end of this turn; what is deferred while the queue drains runs in the next turn. */
 void loop_defer(loop_t *loop, deferred_t *deferred);
-static inline void deferred_clear(deferred_t *d) { list_remove(&d->node); }
+static inline void deferred_clear(deferred_t *d) {
+    list_remove(&d->node);
+}
 
 /* From any thread. The loop is woken once per batch; messages of one thread arrive in its order. */
 void loop_post(loop_t *loop, posted_t *posted);

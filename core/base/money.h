@@ -30,7 +30,8 @@ int rate_of_double(double number, rate_t *out);
 /* amount x rate / divisor, rounded once, in 128 bits. divisor 100 for a percentage, 1 for a fraction. ERR_RANGE. */
 int rate_apply(int64_t amount, rate_t rate, int divisor, money_rounding_t rounding, int64_t *out);
 /* The tax contained in a gross amount: amount x rate / (divisor + rate), rounded once. ERR_RANGE. */
-int rate_contained(int64_t amount, rate_t rate, int divisor, money_rounding_t rounding, int64_t *out);
+int rate_contained(
+    int64_t amount, rate_t rate, int divisor, money_rounding_t rounding, int64_t *out);
 /* Sum with overflow and MONEY_MAX checked. */
 int money_add(int64_t a, int64_t b, int64_t *out);
 int money_mul(int64_t a, int64_t b, int64_t *out);

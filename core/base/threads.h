@@ -10,16 +10,16 @@ struct work {
     list_t node;
     posted_t posted;
     void (*run)(work_t *work, void *thread_data); /* on a worker thread */
-    void (*done)(work_t *work);                   /* on the loop, exactly once, also when the pool closes first */
-    threads_t *threads;           /* set by threads_submit */
-    bool skipped; /* the pool closed or the work was dropped before it ran */
+    void (*done)(work_t *work); /* on the loop, exactly once, also when the pool closes first */
+    threads_t *threads;         /* set by threads_submit */
+    bool skipped;               /* the pool closed or the work was dropped before it ran */
 };
 
 typedef struct threads_options {
     loop_t *loop;
-    int count;       /* threads, 1..64 */
-    size_t bound;    /* most works waiting; beyond it threads_submit is ERR_BUSY */
-    const char *name; /* for the thread's name, at most 15 bytes */
+    int count;                  /* threads, 1..64 */
+    size_t bound;               /* most works waiting; beyond it threads_submit is ERR_BUSY */
+    const char *name;           /* for the thread's name, at most 15 bytes */
     void *(*enter)(void *data); /* makes a thread's own data when it starts; may be NULL */
     void (*leave)(void *thread_data);
     void *data;

@@ -9,10 +9,11 @@
 
 typedef struct wheel {
     list_t slots[WHEEL_LEVELS][WHEEL_SLOTS];
-    uint64_t marks[WHEEL_LEVELS]; /* a bit per slot that may hold something; a cleared deadline leaves its bit behind */
-    list_t due;                   /* being fired */
-    uint64_t tick;                /* all up to here have fired */
-    uint64_t armed;               /* deadlines in slots and due; deadline_clear counts down */
+    uint64_t marks
+        [WHEEL_LEVELS]; /* a bit per slot that may hold something; a cleared deadline leaves its bit behind */
+    list_t due;     /* being fired */
+    uint64_t tick;  /* all up to here have fired */
+    uint64_t armed; /* deadlines in slots and due; deadline_clear counts down */
 } wheel_t;
 
 void wheel_create(wheel_t *wheel, uint64_t now_ms);
