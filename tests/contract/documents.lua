@@ -244,6 +244,8 @@ test("prices compare exactly, in each document's own currency", function(t, stor
   t.equal(find { price = { gte = decimal.new "0.30", lte = decimal.new "29.99" } }, { "b", "c", "e" })
   t.equal(find { price = decimal.new "29.990" }, { "c" })
   t.equal(find { price = 30 }, { "d" })
+  t.equal(find { price = { gte = 30 }, currency = "JPY" }, { "d" })
+  t.equal(find { price = { gte = decimal.new "9.50" }, currency = "USD" }, { "c", "e" })
   t.equal(find { price = { ["in"] = { decimal.new "0.10", 30 } } }, { "a", "d" })
   t.equal(find({ currency = "USD" }, { { "price", "desc" } }), { "c", "e", "b", "a" })
   t.works(store.update(tenant, "products", "a", { set = { price = decimal.new "100.00" } }))

@@ -48,6 +48,9 @@ end
 local function operand(known, field, value)
   if not is_scalar(value) then refuse("%s cannot be compared with a %s", field, type(value)) end
   local currency = known.spec.money[field]
+  local fixed = currency and known.wanted and known.wanted[currency]
+  -- When the filter says which currency, the amount is one value for all documents, and an index serves it.
+  if type(fixed) == "string" then return sql.new():add("minor_units(?, ?)", tostring(value), fixed) end
   if currency then return sql.new():add("minor_units(?, " .. known.columns[currency] .. ")", tostring(value)) end
   if decimal.is(value) then return sql.new():add("CAST(? AS NUMERIC)", value) end
   return sql.new():add("?", value)
@@ -71,7 +74,7 @@ local function values_of(known, field, list)
 end
 
 local function element_in(known, field, list)
-  return sql.new():add(("d.id IN (SELECT id FROM %s e WHERE e.tenant = d.tenant AND e.value IN "
+  return sql.new():add(("EXISTS (SELECT 1 FROM %s e WHERE e.tenant = d.tenant AND e.id = d.id AND e.value IN "
     .. "(SELECT value FROM json_each(?)))"):format(known.elements[field]), list)
 end
 
@@ -86,7 +89,7 @@ end
 local function contains(known, field, value)
   if not is_scalar(value) then refuse("%s cannot contain a %s", field, type(value)) end
   if known.elements[field] then
-    return sql.new():add(("d.id IN (SELECT id FROM %s e WHERE e.tenant = d.tenant AND e.value = ?)")
+    return sql.new():add(("EXISTS (SELECT 1 FROM %s e WHERE e.tenant = d.tenant AND e.value = ? AND e.id = d.id)")
       :format(known.elements[field]), value)
   end
   return sql.new():add("EXISTS (SELECT 1 FROM json_each(d.body, ?) WHERE value = ?)", filter.path(field), value)
@@ -115,6 +118,7 @@ end
 -- Appends " AND …" for each field, in a fixed order, so that equal filters share a prepared statement.
 function filter.where(query, known, wanted)
   if wanted ~= nil and type(wanted) ~= "table" then refuse "the filter is not a table" end
+  known = setmetatable({ wanted = wanted }, { __index = known })
   for _, field in ipairs(sorted_keys(wanted or {})) do
     local value = wanted[field]
     if type(value) == "table" and not decimal.is(value) then
