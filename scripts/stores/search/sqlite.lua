@@ -123,7 +123,8 @@ local function count(db, source, expression, filters)
 end
 
 local function items(db, source, expression, wanted, size, skip)
-  local query = start(expression, RANKED):add("SELECT i.id AS id, " .. (expression and "h.score" or "0.0") .. " AS score")
+  local query = start(expression, RANKED)
+    :add(("SELECT i.id AS id, %s AS score"):format(expression and "h.score" or "0.0"))
   order(facets.where(source(query), wanted.filters), expression, wanted.sort):add(" LIMIT ? OFFSET ?", size, skip)
   return db:query(query:text(), query.params)
 end
