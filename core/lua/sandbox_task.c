@@ -114,7 +114,7 @@ static int open_visit(visit_t *visit) {
 static int push_handler(lua_State *L, void *data) {
     visit_t *visit = data;
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->handler);
-    return 1 + visit->push(L, visit->data);
+    return visit->push(L, visit->data);
 }
 
 task_t *sandbox_start(sandbox_t *sandbox, int ref, const char *route, const task_options_t *options,

@@ -1,0 +1,44 @@
+/* modules.c: puts the bindings and the joiners' own modules into package.preload of a trusted VM. */
+#include "modules.h"
+#include "csv_lua.h"
+#include "http/http_lua.h"
+#include "process_lua.h"
+#include "quote.h"
+#include "req.h"
+#include "services.h"
+#include "sqlite/sqlite_lua.h"
+
+static void preload(lua_State *L, const char *name, lua_CFunction open) {
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 2);
+}
+
+/* `rules` and `process` are for services that do not want to require them by name. */
+static void as_global(lua_State *L, const char *name, lua_CFunction open) {
+    preload(L, name, open);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    lua_setglobal(L, name);
+}
+
+static int open_all(lua_State *L) {
+    preload(L, "csv", luaopen_csv);
+    as_global(L, "process", luaopen_process);
+    as_global(L, "rules", luaopen_rules);
+    req_open(L);
+    return 0;
+}
+
+int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
+    services_t *services = app->services;
+    vm->user = app;
+    int err = sqlite_lua_open(vm, services->sqlite);
+    if (!err) err = http_lua_open(vm, services->http, true);
+    if (!err) return vm_protect(vm, open_all, NULL, why, size);
+    snprintf(why, size, "out of memory");
+    return err;
+}
