@@ -301,7 +301,7 @@ const char *task_refuses(lua_State *L, task_t **out) {
     if (task->co != L)
         return "inside a coroutine of the script's own; wait_all runs things side by side";
     if (!lua_isyieldable(L)) {
-        return "inside a callback (of table.sort, string.gsub, require or tostring)";
+        return "inside a callback of table.sort, string.gsub, require or the like";
     }
     if (task->deadline_ms != 0 && loop_now(task->vm->loop) >= task->deadline_ms) {
         task->late = true;

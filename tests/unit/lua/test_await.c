@@ -164,7 +164,6 @@ static void test_refuses_where_it_cannot_yield(void **state) {
     const char *const places[] = {
         "table.sort({3, 2, 1}, function(a, b) op() return a < b end)",
         "('abc'):gsub('%a', function() op() end)",
-        "tostring(setmetatable({}, {__tostring = function() op() return '' end}))",
         "assert(load(function() op() end))",
         "package.preload.waits = function() op() end require 'waits'",
         "coroutine.wrap(function() op() end)()",
@@ -191,7 +190,8 @@ static void test_refuses_in_compiled_code(void **state) {
         "local refused = 0\n"
         "for i = 1, 300 do\n"
         "  local t = {} for k = 1, 20 do t[k] = (k * 7) % 20 end\n"
-        "  local ok, e = pcall(table.sort, t, function(a, b) if a == 19 then op() end return a < b "
+        "  local ok, e = pcall(table.sort, t, function(a, b) if a == 19 or b == 19 then op() end "
+        "return a < b "
         "end)\n"
         "  if not ok and e:find('cannot wait here', 1, true) then refused = refused + 1 end\n"
         "end return refused",
@@ -209,6 +209,7 @@ static void test_waits_where_lua_can_yield(void **state) {
         "return setmetatable({}, {__index = function() return (op()) end}).field",
         "return (setmetatable({}, {__add = function() return (op()) end}) + 1)",
         "for v in function(_, last) if not last then return (op()) end end do return v end",
+        "return tostring(setmetatable({}, {__tostring = function() return (op()) end}))",
         "return (table.foreach({1}, function() return (op()) end))",
         "local n = 0 for i = 1, 300 do n = n + i end return (op())",
     };
