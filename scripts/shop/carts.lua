@@ -54,9 +54,9 @@ local function line_of(item, product, minor)
 end
 
 -- Nothing to buy costs nothing, whatever the rules say of shipping.
-local function empty_quote()
+local function empty_quote(edition)
   return {
-    priced = true, subtotal = 0, discount = 0, shipping = 0, tax = 0, taxIncluded = 0, total = 0,
+    priced = true, ruleEdition = edition, subtotal = 0, discount = 0, shipping = 0, tax = 0, taxIncluded = 0, total = 0,
     discounts = {}, taxLines = {}, shippingOptions = {}, violations = {}, explain = {},
   }
 end
@@ -71,11 +71,11 @@ local function quote_of(tenant, cart, by_id, digits, explain)
       items[#lines] = item
     end
   end
-  if #lines == 0 then return empty_quote(), items end
   local quote = problem.check(rules.price(tenant.slug, {
     items = lines, codes = cart.codes, address = cart.address, option = cart.option,
     customer = { group = "guest" }, channel = "web", explain = explain or false,
   }))
+  if #lines == 0 and quote.priced then return empty_quote(quote.ruleEdition), items end
   return quote, items
 end
 
@@ -131,7 +131,7 @@ local function view(tenant, cart, by_id, quote, lines, explain)
   local shown = {
     id = cart.id or json.null, version = cart.version, currency = context.currency, items = json.array(items),
     codes = json.array(cart.codes), address = cart.address or json.null, updatedAt = cart.updatedAt or json.null,
-    priced = quote.priced, ruleEdition = quote.ruleEdition or json.null,
+    priced = quote.priced, ruleEdition = quote.ruleEdition,
   }
   if not quote.priced then
     shown.reason = quote.reason
