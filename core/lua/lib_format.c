@@ -35,6 +35,16 @@ static const char *parse(lua_State *L, const char *at, const char *end, directiv
     return at + 1;
 }
 
+/* What snprintf wrote; it never reaches ITEM_MAX with two digits of width and precision. */
+static void advance(text_t *text, int n) {
+    if (n < 0 || n >= ITEM_MAX) luaL_error(text->L, "invalid format");
+    text->len += (size_t)n;
+}
+
+static bool is_one_of(char c, const char *set) {
+    return c != 0 && strchr(set, c) != NULL;
+}
+
 static void finish(directive_t *d, const char *ending) {
     strcpy(d->spec + d->len, ending);
 }
@@ -55,7 +65,7 @@ static void put_whole(text_t *text, directive_t *d, int arg) {
     long long value = (long long)whole(text->L, arg);
     finish(d, ending);
     char *to = text_reserve(text, ITEM_MAX);
-    text->len += (size_t)snprintf(to, ITEM_MAX, d->spec, value);
+    advance(text, snprintf(to, ITEM_MAX, d->spec, value));
 }
 
 static void put_float(text_t *text, directive_t *d, int arg) {
@@ -63,14 +73,14 @@ static void put_float(text_t *text, directive_t *d, int arg) {
     lua_Number value = luaL_checknumber(text->L, arg);
     finish(d, ending);
     char *to = text_reserve(text, ITEM_MAX);
-    text->len += (size_t)snprintf(to, ITEM_MAX, d->spec, value);
+    advance(text, snprintf(to, ITEM_MAX, d->spec, value));
 }
 
 static void put_char(text_t *text, directive_t *d, int arg) {
     int code = (int)(lib_int(text->L, arg) & 255);
     finish(d, "c");
     char *to = text_reserve(text, ITEM_MAX);
-    text->len += (size_t)snprintf(to, ITEM_MAX, d->spec, code);
+    advance(text, snprintf(to, ITEM_MAX, d->spec, code));
 }
 
 /* The text's own bytes, NUL included, padded and cut by hand. */
@@ -119,9 +129,9 @@ static void put_quoted(text_t *text, int arg) {
 
 static void put(text_t *text, directive_t *d, int arg) {
     luaL_checkany(text->L, arg);
-    if (strchr("dicuoxX", d->conversion) && d->conversion != 'c')
+    if (is_one_of(d->conversion, "diuoxX"))
         put_whole(text, d, arg);
-    else if (strchr("aAeEfFgG", d->conversion))
+    else if (is_one_of(d->conversion, "aAeEfFgG"))
         put_float(text, d, arg);
     else if (d->conversion == 'c')
         put_char(text, d, arg);

@@ -1,4 +1,5 @@
-/* test_await.c: every way in which a wait begins, finishes, is abandoned or is refused, and that it is released once. */
+/* test_await.c: every way in which a wait begins, finishes, is abandoned or is refused, and that it is released
+   once. */
 #include "lua/driver.h"
 
 static void test_finishes_later(void **state) {

@@ -1,4 +1,5 @@
-/* test_vm.c: creating VMs with too little memory, protected calls, modules of an edition, and the interrupt of hot loops. */
+/* test_vm.c: creating VMs with too little memory, protected calls, modules of an edition, and the interrupt of
+   hot loops. */
 #include "lua/bench.h"
 #include <signal.h>
 #include <sys/time.h>
@@ -51,7 +52,8 @@ static void test_survives_any_failed_allocation_trusted(void **state) {
     vm_delete_trusted(vm);
 }
 
-/* The first tasks, too: a task that cannot start says so or ends with TASK_NO_MEMORY, and the VM serves the next one. */
+/* The first tasks, too: a task that cannot start says so or ends with TASK_NO_MEMORY, and the VM serves the
+   next one. */
 static void test_survives_any_failed_allocation_of_a_task(void **state) {
     bench_t *bench = *state;
     for (int64_t n = 0; n < 40; n++) {
