@@ -1,6 +1,7 @@
 /* seed.c: a queue of slugs and one task at a time that calls main.seed for them. */
 #include "seed.h"
 #include "base/log.h"
+#include "server.h"
 #include "services.h"
 #include <stdlib.h>
 
@@ -18,6 +19,8 @@ struct seed {
     wish_t *current;
     task_t *task;
     bool stopped;
+    void (*idle)(void *data);
+    void *data;
 };
 
 static void run_next(seed_t *seed);
@@ -47,7 +50,10 @@ static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, co
         log_failure(error);
     else if (nresults >= 2 && lua_isnil(L, -nresults))
         log_failure(lua_tostring(L, -nresults + 1));
+    /* Hosts that nobody answered at may be shops now. */
+    if (seed->services->server) server_forget_tenants(seed->services->server);
     run_next(seed);
+    if (!seed->current && !seed->stopped) seed->idle(seed->data);
 }
 
 static int push_seed(lua_State *L, void *data) {
@@ -111,10 +117,12 @@ void seed_stop(seed_t *seed) {
     if (seed->task) task_cancel(seed->task);
 }
 
-seed_t *seed_new(struct services *services) {
+seed_t *seed_new(struct services *services, void (*idle)(void *data), void *data) {
     seed_t *seed = calloc(1, sizeof *seed);
     if (!seed) return NULL;
     seed->services = services;
+    seed->idle = idle;
+    seed->data = data;
     list_init(&seed->wishes);
     return seed;
 }

@@ -4,7 +4,8 @@
 #include "app.h"
 
 typedef struct seed seed_t;
-seed_t *seed_new(struct services *services); /* NULL when out of memory */
+/* idle(data) is called each time the last wish has been carried out, well or badly. NULL when out of memory. */
+seed_t *seed_new(struct services *services, void (*idle)(void *data), void *data);
 void seed_delete(seed_t *seed);
 /* The edition of scripts whose main.seed runs from now on. */
 void seed_use(seed_t *seed, app_t *app);

@@ -33,7 +33,7 @@ typedef struct worker {
     deferred_t accept;
     uv_signal_t terminate;
     size_t loading; /* editions that are being read */
-    bool accepting, draining;
+    bool seeding, seeded, accepting, draining;
     int sockets[SOCKETS_MAX];
     int nsockets;
 } worker_t;
@@ -64,6 +64,9 @@ static void drain(worker_t *worker) {
     background_delete(worker->background);
     worker->background = NULL;
     seed_stop(worker->seed);
+    /* With the last copy of a socket closed, new connections are refused rather than left waiting. */
+    for (int i = 0; i < worker->nsockets; i++)
+        close(worker->sockets[i]);
     net_drain(worker->net, (uint64_t)worker->services.config.drain_ms, end_loop, worker);
 }
 
@@ -71,23 +74,34 @@ static void log_failed(const char *what, int err) {
     log_event(LOG_ERROR, what, "\"error\":\"%s\"", err_name(err));
 }
 
-/* Serves once there are scripts and no edition is on its way: then no early request meets a shop without its rules. */
+/* Serves once there are scripts, no edition is on its way and the tenants are stored: then no early request meets a shop
+   without its rules, or no shop at all. */
 static void on_accept(deferred_t *deferred) {
     worker_t *worker = LIST_OWNER(deferred, worker_t, accept);
     if (worker->accepting || worker->draining || worker->loading || !server_app(worker->server))
         return;
+    if (!worker->seeded) {
+        if (!worker->seeding) seed_all(worker->seed);
+        worker->seeding = true;
+        return;
+    }
     worker->accepting = true;
     for (int i = 0; i < worker->nsockets; i++) {
         int err = net_listen(worker->net, worker->sockets[i]);
         if (err) log_failed("listen_failed", err);
     }
     server_set_ready(worker->server, true);
-    seed_all(worker->seed);
     answer(worker, "ready", 0, NULL);
 }
 
 static void look_whether_to_accept(worker_t *worker) {
     if (list_empty(&worker->accept.node)) loop_defer(worker->loop, &worker->accept);
+}
+
+static void on_seeded(void *data) {
+    worker_t *worker = data;
+    worker->seeded = true;
+    if (!worker->accepting) look_whether_to_accept(worker);
 }
 
 static order_t *order_new(worker_t *worker, const message_t *message) {
@@ -126,7 +140,7 @@ static void on_edition(void *data, edition_t *edition, const char *why) {
     order_t *order = data;
     worker_t *worker = order->worker;
     int err = edition ? tenants_swap(worker->services.tenants, edition) : 0;
-    if (edition && !err && worker->accepting) seed_one(worker->seed, order->tenant);
+    if (edition && !err && worker->seeding) seed_one(worker->seed, order->tenant);
     order_done(order, !edition ? why : err ? err_text(err) : NULL);
     edition_unref(edition);
 }
@@ -234,7 +248,7 @@ static int open_rooms(worker_t *worker, const config_t *config, char *why, size_
     read_limits(config, &limits);
     worker->server = server_new(&worker->services);
     worker->loader = loader_new(worker->loop);
-    worker->seed = seed_new(&worker->services);
+    worker->seed = seed_new(&worker->services, on_seeded, worker);
     worker->net =
         worker->server ? net_new(worker->loop, &limits, server_ops(worker->server)) : NULL;
     if (worker->net && worker->loader && worker->seed) return 0;
