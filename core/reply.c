@@ -112,6 +112,15 @@ static void put_json(lua_State *L, replying_t *r, int index) {
         luaL_error(L, "the answer is not JSON: %s", r->why);
 }
 
+/* A problem that a script built says which request it belongs to, too. The table is the script's own answer, made for
+   this request. */
+static void name_request(lua_State *L, const replying_t *r) {
+    if (!lua_istable(L, -1) || !span_ieq(r->type, SPAN(PROBLEM_TYPE))) return;
+    lua_pushliteral(L, "requestId");
+    lua_pushstring(L, r->request->id);
+    lua_rawset(L, -3);
+}
+
 static int read_status(lua_State *L, int index) {
     lua_getfield(L, index, "status");
     double status = lua_isnil(L, -1) ? 200 : lua_tonumber(L, -1);
@@ -126,6 +135,7 @@ static void read_answer(lua_State *L, replying_t *r) {
     put_headers(L, r);
     lua_getfield(L, r->index, "json");
     if (!lua_isnil(L, -1)) {
+        name_request(L, r);
         put_json(L, r, lua_gettop(L));
         return;
     }

@@ -111,9 +111,7 @@ class Server:
 
     def kill(self):
         if self.process is not None:
-            for pid in self.worker_pids():
-                os.kill(pid, signal.SIGKILL)
-            self.process.kill()
+            self.process.kill()  # the workers see their master go and end
             self.process.wait()
             self.process.stdout.close()
             self.process = None
