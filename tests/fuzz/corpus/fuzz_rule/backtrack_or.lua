@@ -1,0 +1,2 @@
+-- expect: budget_instructions
+return (("a"):rep(250000)):find((".-"):rep(10) .. "b")

@@ -1,0 +1,2 @@
+-- expect: budget_depth
+return pcall(function() setmetatable({},{__call=pcall})() end)

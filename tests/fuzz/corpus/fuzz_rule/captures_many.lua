@@ -1,0 +1,2 @@
+-- expect: rule_error
+return ("a"):find(("()"):rep(33))

@@ -1,0 +1,2 @@
+-- expect: forbidden
+local co=coroutine.create(function() while true do end end) return coroutine.resume(co)

@@ -1,0 +1,2 @@
+-- expect: budget_time
+local a = ("x"):rep(130000) while true do local b = a .. "y" end

@@ -1,0 +1,2 @@
+-- expect: forbidden
+local function f() coroutine.wrap(f)() end f()

@@ -1,0 +1,2 @@
+-- expect: forbidden
+local i = 12i return function() return i end

@@ -1,0 +1,2 @@
+-- expect: forbidden
+local big = 1LL return function() return big end

@@ -1,0 +1,2 @@
+-- expect: forbidden
+local ffi = require("ffi")

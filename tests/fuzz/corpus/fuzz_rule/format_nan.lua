@@ -1,0 +1,2 @@
+-- expect: rule_error
+return ("%d"):format(0/0)

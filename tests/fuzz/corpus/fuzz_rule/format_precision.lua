@@ -1,0 +1,2 @@
+-- expect: rule_error
+return ("%.999f"):format(1)

@@ -1,0 +1,2 @@
+-- expect: rule_error
+return ("%999d"):format(1)

@@ -1,0 +1,2 @@
+-- expect: forbidden
+getfenv(0).x = 1

@@ -1,0 +1,2 @@
+-- expect: rule_error
+return getmetatable("").__index==string, tostring(print), string.format("%p",{})

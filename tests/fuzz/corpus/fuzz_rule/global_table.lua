@@ -1,0 +1,2 @@
+-- expect: forbidden
+_G.leak = 1

@@ -1,0 +1,2 @@
+-- expect: budget_instructions
+::a:: goto a

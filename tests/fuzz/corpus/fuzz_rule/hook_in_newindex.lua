@@ -1,0 +1,3 @@
+-- expect: budget_instructions
+local t = setmetatable({}, {__newindex = function() while true do end end})
+t.x = 1

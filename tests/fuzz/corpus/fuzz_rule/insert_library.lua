@@ -1,0 +1,2 @@
+-- expect: forbidden
+table.insert(table, 1)

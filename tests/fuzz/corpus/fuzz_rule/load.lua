@@ -1,0 +1,2 @@
+-- expect: forbidden
+return load("return 1")()

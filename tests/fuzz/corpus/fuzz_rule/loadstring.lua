@@ -1,0 +1,2 @@
+-- expect: forbidden
+return loadstring("\27LJ")()

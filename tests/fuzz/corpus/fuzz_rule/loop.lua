@@ -1,0 +1,2 @@
+-- expect: budget_instructions
+while true do end

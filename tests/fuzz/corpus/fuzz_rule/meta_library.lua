@@ -1,0 +1,2 @@
+-- expect: rule_error
+setmetatable(string, {__index = function() end})

@@ -1,0 +1,2 @@
+-- expect: forbidden
+module("x", package.seeall)

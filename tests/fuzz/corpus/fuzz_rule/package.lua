@@ -1,0 +1,2 @@
+-- expect: forbidden
+package.loadlib("/lib/libc.so.6", "system")

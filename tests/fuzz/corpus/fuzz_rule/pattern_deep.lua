@@ -1,0 +1,2 @@
+-- expect: rule_error
+return (("x"):rep(250)):match(("x?"):rep(250))

@@ -1,0 +1,2 @@
+-- expect: budget_depth
+local function f() pcall(f) while true do end end f()

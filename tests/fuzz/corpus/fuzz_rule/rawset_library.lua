@@ -1,0 +1,2 @@
+-- expect: forbidden
+rawset(string, "format", nil)

@@ -1,0 +1,2 @@
+-- expect: bad_result
+return setmetatable({}, {__call = function() end})

@@ -1,0 +1,2 @@
+-- expect: bad_result
+local x = 1

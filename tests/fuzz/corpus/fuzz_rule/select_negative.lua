@@ -1,0 +1,2 @@
+-- expect: rule_error
+return select(-5, 1)

@@ -1,0 +1,2 @@
+-- expect: forbidden
+setfenv(1, {})

@@ -1,0 +1,3 @@
+-- expect: budget_instructions
+local t={} for i=1,1000 do t[i]=i end
+table.sort(t,function(a,b) while true do end end)

@@ -1,0 +1,2 @@
+-- expect: budget_instructions
+while true do pcall(function() while true do end end) end

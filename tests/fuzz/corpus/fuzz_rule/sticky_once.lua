@@ -1,0 +1,3 @@
+-- expect: budget_instructions
+local ok = pcall(function() while true do end end)
+return function() return "survived" end

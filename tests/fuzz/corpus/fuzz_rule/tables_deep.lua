@@ -1,0 +1,2 @@
+-- expect: budget_memory
+local t = {} while true do t = {t} end

@@ -1,0 +1,2 @@
+-- expect: budget_instructions
+local function f() return f() end return f()

@@ -1,0 +1,2 @@
+-- expect: rule_error
+return unpack({}, 1, 1e7)

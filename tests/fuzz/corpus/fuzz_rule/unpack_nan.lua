@@ -1,0 +1,2 @@
+-- expect: ok
+local n = select("#", unpack({}, 0/0, 0/0)) return function() return n end

@@ -1,0 +1,2 @@
+-- expect: forbidden
+math.secret = 42
