@@ -48,20 +48,7 @@ function tenants.find(field, text)
   return tenant
 end
 
--- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.
-local function by_host(host)
-  host = host:lower():gsub(":%d+$", ""):gsub("%.$", "")
-  local label = host:match "^([a-z0-9][a-z0-9-]*)%."
-  return tenants.find("customDomain", host) or (label and tenants.find("subdomain", label))
-end
-
--- Called by the server, which keeps the answer for five minutes: kind is "host", or "header" for the X-Tenant-ID (an
--- id or a slug) of a trusted caller. Returns the tenant's document, or nil when there is none.
-function tenants.resolve(kind, text)
-  if kind == "header" then return tenants.find("slug", text) or tenants.find("id", text) end
-  return by_host(text)
-end
-
+-- Also when another worker has made the change: each one keeps settings of its own.
 local function forget(id)
   stores.cache.delete(id, KEY)
   ids = {}
@@ -84,7 +71,6 @@ local function replace(known, clean, digest)
   local change = { set = clean, inc = { version = 1 }, guard = { version = known.version } }
   local _, text, name = stores.documents.update("*", "tenants", known.id, change)
   if name and name ~= "precondition_failed" then problem.of_failure(text, name) end
-  forget(known.id)
 end
 
 local function seed_one(document)
@@ -101,7 +87,11 @@ local function seed_one(document)
   local known = found[1]
   if not known then return insert(clean, digest) end
   if known.seed ~= digest then replace(known, clean, digest) end
+  forget(known.id)
 end
+
+-- Whether this worker has stored all tenants since its start.
+local seeded = false
 
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
@@ -110,6 +100,29 @@ function tenants.seed(slug)
     document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then seed_one(document) end
   end
+  seeded = seeded or not slug
+end
+
+-- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.
+local function by_host(host)
+  host = host:lower():gsub(":%d+$", ""):gsub("%.$", "")
+  local label = host:match "^([a-z0-9][a-z0-9-]*)%."
+  return tenants.find("customDomain", host) or (label and tenants.find("subdomain", label))
+end
+
+local function look_up(kind, text)
+  if kind == "header" then return tenants.find("slug", text) or tenants.find("id", text) end
+  return by_host(text)
+end
+
+-- Called by the server, which keeps the answer for five minutes: kind is "host", or "header" for the X-Tenant-ID (an
+-- id or a slug) of a trusted caller. Returns the tenant's document, or nil when there is none.
+function tenants.resolve(kind, text)
+  local tenant = look_up(kind, text)
+  if tenant or seeded then return tenant end
+  -- The first requests of a worker may be faster than its first seeding.
+  tenants.seed()
+  return look_up(kind, text)
 end
 
 return tenants

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import Case, main  # noqa: E402
-from lib.server import ROOT  # noqa: E402
+from lib.server import ROOT, eventually  # noqa: E402
 
 SESSION = "demo-session-of-a-shopper"
 
@@ -76,8 +76,11 @@ class Demo(Case):
         with open(path, "w", encoding="utf-8") as out:
             out.write(text.replace('"lowStockThreshold": 15', '"lowStockThreshold": 30'))
         self.assertEqual(self.server.run("reload", "--wait").returncode, 0)
-        more = self.expect(200, "GET", "/api/products/low-stock?limit=100", tenant="tokyo").json["items"]
-        self.assertGreater(len(more), len(low))
+
+        def more():
+            items = self.expect(200, "GET", "/api/products/low-stock?limit=100", tenant="tokyo").json["items"]
+            return len(items) > len(low)
+        eventually(more, "the new threshold counts")
 
     def test_readiness(self):
         self.assertEqual(self.expect(200, "GET", "/healthz", tenant=None).json["status"], "alive")
