@@ -102,8 +102,9 @@ int price_quote(rules_t *rules, const settings_t *settings, const price_input_t 
     *fault = (sandbox_fault_t){0};
     *quote = (quote_t){.shippable = true};
     memcpy(quote->edition, rules->edition->hash, sizeof(quote->edition));
-    pricing_t pricing = {
-        .rules = rules, .sheet = {settings, input, arena, quote, fault->text, sizeof(fault->text)}};
+    pricing_t pricing = {.rules = rules,
+        .stage = STAGES,
+        .sheet = {settings, input, arena, quote, fault->text, sizeof(fault->text)}};
     int err = run_all(&pricing, fault);
     if (err) return name_fault(&pricing, err, fault);
     quote->priced = true;

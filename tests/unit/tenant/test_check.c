@@ -1,0 +1,203 @@
+/* test_check.c: each kind of mistake is found with its file, line, kind and value; a good edition passes. */
+#include "tenant/rig.h"
+
+static edition_t *edition_with(const char *pricing, const char *routes, const char *sample) {
+    edition_t *edition = rig_edition("acme", pricing, NULL, NULL, NULL);
+    if (routes) {
+        edition->text[RULE_ROUTES] = span_of(routes);
+        edition->own[RULE_ROUTES] = true;
+    }
+    edition->samples = arena_zalloc(&edition->arena, sizeof(span_t));
+    edition->sample_names = arena_zalloc(&edition->arena, sizeof(span_t));
+    edition->samples[0] =
+        span_of(sample ? sample : "{\"items\":[{\"sku\":\"A\",\"price\":10,\"quantity\":2}]}");
+    edition->sample_names[0] = SPAN("samples/one.json");
+    edition->nsamples = 1;
+    return edition;
+}
+
+/* The report's text of an edition; free with buf_destroy. */
+static int checked(edition_t *edition, buf_t *text) {
+    check_report_t report;
+    buf_t json;
+    buf_create(text);
+    buf_create(&json);
+    check_report_create(&report);
+    int err = edition_check(edition, NULL, &report);
+    assert_int_equal(err == 0, report.errors == 0);
+    check_report_text(&report, "tenants", text);
+    check_report_json(&report, &json);
+    buf_char(text, 0);
+    arena_t arena;
+    value_t value;
+    char why[200] = "";
+    static const value_limits_t LIMITS = {.depth = 8, .nodes = 10000, .bytes = 100000};
+    arena_create(&arena);
+    assert_int_equal(
+        value_parse(buf_view(&json), &arena, &LIMITS, true, &value, why, sizeof why), 0);
+    assert_int_equal(value_field(&value, "ok")->boolean, err == 0);
+    arena_destroy(&arena);
+    buf_destroy(&json);
+    check_report_destroy(&report);
+    edition_unref(edition);
+    return err;
+}
+
+static void expect_finding(edition_t *edition, int err, const char *says) {
+    buf_t text;
+    int got = checked(edition, &text);
+    if (got != err || !strstr(text.ptr, says)) fail_msg("%s (wanted: %s)", text.ptr, says);
+    buf_destroy(&text);
+}
+
+static void a_good_edition_passes(void **state) {
+    (void)state;
+    expect_finding(
+        edition_with("return function() return {} end", "return { ['GET /x'] = function() end }",
+            "{\"items\":[{\"sku\":\"A\",\"price\":10,\"quantity\":2}],\"expect\":{\"total\":20,"
+            "\"discount\":0.00,\"violations\":[]}}"),
+        0, "tenants/acme: ok, 0 errors, 0 warnings; 1 sample cart priced; at most");
+}
+
+static void mistakes_in_rules_have_a_place(void **state) {
+    (void)state;
+    const struct {
+        const char *text;
+        int err;
+        const char *says;
+    } cases[] = {
+        {"return function(cart)\n  return {\nend", ERR_SYNTAX,
+            "tenants/acme/pricing.lua:3: pricing: "},
+        {"return function(cart)\n  return cart.x.y\nend", ERR_RULE_ERROR,
+            "tenants/acme/pricing.lua:2: pricing: attempt to index field 'x'"},
+        {"return function(cart)\n  return { { line = 7, amount = 1, reason = 'r' } }\nend",
+            ERR_BAD_RESULT,
+            "tenants/acme/pricing.lua:1: pricing: adjustment 1: line must be the number of a line, "
+            "1 to 1, not 7 (bad_result, samples/one.json)"},
+        {"return function(cart)\n  if cart.x then prnit(1) end\nend", ERR_FORBIDDEN,
+            "tenants/acme/pricing.lua:2: pricing: reads the global \"prnit\""},
+        {"local x\ncount = 1\nreturn function() end", ERR_FORBIDDEN,
+            "tenants/acme/pricing.lua:2: pricing: assigns the global \"count\""},
+        {"return function()\n  return require('os')\nend", ERR_FORBIDDEN,
+            "pricing.lua:2: pricing: reads the global \"require\""},
+        {"return 5", ERR_BAD_RESULT, "tenants/acme/pricing.lua:"},
+        {"", ERR_BAD_RESULT, "tenants/acme/pricing.lua:"},
+        {"return function() while true do end end", ERR_OK, "budget_"},
+        {"return function() local t = {} for i = 1, 1e9 do t[i] = {} end end", ERR_OK, "budget_"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        buf_t text;
+        int got = checked(edition_with(cases[i].text, NULL, NULL), &text);
+        bool right = cases[i].err ? got == cases[i].err : got != 0;
+        if (!right || !strstr(text.ptr, cases[i].says))
+            fail_msg("%s (wanted: %s)", text.ptr, cases[i].says);
+        buf_destroy(&text);
+    }
+}
+
+static void every_mistake_is_listed(void **state) {
+    (void)state;
+    buf_t text;
+    edition_t *edition = edition_with("return function() return a + b end", "return 1", NULL);
+    edition->text[RULE_TAX] = SPAN("return function(");
+    edition->own[RULE_TAX] = true;
+    assert_int_not_equal(checked(edition, &text), 0);
+    assert_non_null(strstr(text.ptr, "\"a\""));
+    assert_non_null(strstr(text.ptr, "\"b\""));
+    assert_non_null(strstr(text.ptr, "acme/routes.lua: routes: "));
+    assert_non_null(strstr(text.ptr, "acme/tax.lua:1: tax: "));
+    assert_non_null(strstr(text.ptr, "refused, 4 errors"));
+    buf_destroy(&text);
+}
+
+static void routes_are_tried_against_the_router(void **state) {
+    (void)state;
+    const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"return { ['GET /api/products'] = function() end }", "the path belongs to the server"},
+        {"return { ['GET /healthz'] = function() end }", "the path belongs to the server"},
+        {"return { ['FETCH /x'] = function() end }", "a route is a method and a path"},
+        {"return { ['GET /x'] = 5 }", "a route must be a function, not a number"},
+        {"return { function() end }", "a route's key must be text"},
+        {"return function() end", "must return a table of routes"},
+        {"return { ['GET /x/:a'] = function() end, ['GET /x/:b'] = function() end }",
+            "the route is there already"},
+        {"return { ['GET /x'] = function() return io.open('x') end }", "reads the global \"io\""},
+        {"error('at load')", "at load"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        buf_t text;
+        int err = checked(edition_with("return function() end", cases[i].text, NULL), &text);
+        if (!err || !strstr(text.ptr, cases[i].says) ||
+            !strstr(text.ptr, "tenants/acme/routes.lua"))
+            fail_msg("%s (wanted: %s)", text.ptr, cases[i].says);
+        buf_destroy(&text);
+    }
+}
+
+static void samples_are_the_tenants_regression_test(void **state) {
+    (void)state;
+#define ITEMS "\"items\":[{\"sku\":\"A\",\"price\":29.99,\"quantity\":2}]"
+    static const char RULE[] = "return function() return {} end";
+    expect_finding(edition_with(RULE, NULL, "{" ITEMS ",\"expect\":{\"total\":59.99}}"),
+        ERR_UNPROCESSABLE,
+        "tenants/acme/samples/one.json: sample: expects total 59.99, but the rules give 59.98");
+    expect_finding(edition_with(RULE, NULL, "{" ITEMS ",\"expect\":{\"violations\":[\"min\"]}}"),
+        ERR_UNPROCESSABLE, "expects 1 violations, but the rules give 0");
+    expect_finding(edition_with(RULE, NULL, "{" ITEMS ",\"expect\":{\"totl\":1}}"), ERR_INVALID,
+        "unknown name \"totl\"");
+    expect_finding(edition_with(RULE, NULL, "{\"items\":[{\"price\":1.999}]}"), ERR_INVALID,
+        "items 1: price must be an amount of USD");
+    expect_finding(edition_with(RULE, NULL, "{\"items\":[{\"price\":1,\"quantity\":0}]}"),
+        ERR_INVALID, "items 1: quantity");
+    expect_finding(edition_with(RULE, NULL, "{\"items\":5}"), ERR_INVALID, "items must be a list");
+    expect_finding(edition_with(RULE, NULL, "nonsense"), ERR_BAD_JSON, "samples/one.json");
+    expect_finding(edition_with(RULE, NULL, "{" ITEMS ",\"now\":\"yesterday\"}"), ERR_INVALID,
+        "now must be a time");
+#undef ITEMS
+}
+
+static void a_wrong_tenant_document_is_named(void **state) {
+    (void)state;
+    edition_t *edition = edition_with("return function() end", NULL, NULL);
+    edition->document = SPAN("{\"settings\":{\"currency\":\"ABC\"}}");
+    expect_finding(
+        edition, ERR_INVALID, "tenants/acme/tenant.json: tenant: settings.currency: \"ABC\"");
+    edition = edition_with("return function() end", NULL, NULL);
+    edition->document = SPAN("{");
+    buf_t text;
+    assert_int_not_equal(checked(edition, &text), 0);
+    assert_non_null(strstr(text.ptr, "tenant.json"));
+    buf_destroy(&text);
+}
+
+static void warnings_come_before_failures(void **state) {
+    (void)state;
+    buf_t text;
+    /* 60,000 of at most 10,000,000 instructions is little; 2.5 MB alive of 4 MB is more than half. */
+    int err = checked(
+        edition_with(
+            "return function() local t = {} for i = 1, 10 do t[i] = ('x'):rep(250000) .. i end end",
+            NULL, NULL),
+        &text);
+    assert_int_equal(err, 0);
+    if (!strstr(text.ptr, "warning: budget: a sample uses")) fail_msg("%s", text.ptr);
+    buf_destroy(&text);
+    edition_t *edition = edition_with("return function() end", NULL, NULL);
+    edition->nsamples = 0;
+    expect_finding(edition, 0, "warning: sample: there is no sample cart");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_edition_passes),
+        cmocka_unit_test(mistakes_in_rules_have_a_place),
+        cmocka_unit_test(every_mistake_is_listed),
+        cmocka_unit_test(routes_are_tried_against_the_router),
+        cmocka_unit_test(samples_are_the_tenants_regression_test),
+        cmocka_unit_test(a_wrong_tenant_document_is_named),
+        cmocka_unit_test(warnings_come_before_failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
