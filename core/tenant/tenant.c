@@ -156,7 +156,14 @@ static void set_settings(tenant_t *tenant, settings_t *settings) {
 
 static void set_edition(tenant_t *tenant, edition_t *edition, bool own) {
     tenant->own = own;
-    if (tenant->edition && strcmp(tenant->edition->hash, edition->hash) == 0) return;
+    if (tenant->edition && strcmp(tenant->edition->hash, edition->hash) == 0) {
+        /* The same rules: what has proved itself stays. Its tenant.json may be a new one. */
+        edition_ref(edition);
+        edition_unref(tenant->edition);
+        tenant->edition = edition;
+        if (!tenant->settled) set_settings(tenant, NULL);
+        return;
+    }
     if (tenant->edition) retire(tenant);
     tenant->edition = edition_ref(edition);
     tenant->proven = false;

@@ -90,9 +90,6 @@ local function seed_one(document)
   forget(known.id)
 end
 
--- Whether this worker has stored all tenants since its start.
-local seeded = false
-
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
 function tenants.seed(slug)
@@ -100,7 +97,6 @@ function tenants.seed(slug)
     document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then seed_one(document) end
   end
-  seeded = seeded or not slug
 end
 
 -- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.
@@ -110,19 +106,11 @@ local function by_host(host)
   return tenants.find("customDomain", host) or (label and tenants.find("subdomain", label))
 end
 
-local function look_up(kind, text)
-  if kind == "header" then return tenants.find("slug", text) or tenants.find("id", text) end
-  return by_host(text)
-end
-
 -- Called by the server, which keeps the answer for five minutes: kind is "host", or "header" for the X-Tenant-ID (an
 -- id or a slug) of a trusted caller. Returns the tenant's document, or nil when there is none.
 function tenants.resolve(kind, text)
-  local tenant = look_up(kind, text)
-  if tenant or seeded then return tenant end
-  -- The first requests of a worker may be faster than its first seeding.
-  tenants.seed()
-  return look_up(kind, text)
+  if kind == "header" then return tenants.find("slug", text) or tenants.find("id", text) end
+  return by_host(text)
 end
 
 return tenants
