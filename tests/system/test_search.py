@@ -5,6 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import Case, main  # noqa: E402
+from lib.server import eventually  # noqa: E402
 
 CATALOGUE = [
     ("MOUSE-1", "Wireless Mouse", "A quiet pointing device", "29.99", ["Electronics"],
@@ -143,6 +144,24 @@ class Index(Case):
         self.assertEqual(skus("q=torch"), ["LAMP-1"])
         self.expect(204, "DELETE", path, key="owner")
         self.assertEqual(skus("q=torch"), [])
+
+    def test_the_sweep_finds_what_a_crash_left_behind(self):
+        path = os.path.join(self.server.folder, "crash.lua")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("""
+                local products, stores, tenants = require "shop.products", require "stores", require "shop.tenants"
+                local schema = require "schema.product"
+                local acme = tenants.find("slug", "acme")
+                local clean = schema:expect({ name = "Lost Lantern", sku = "LOST-1", price = 5, stock = 1 },
+                  products.context(acme), { creating = true })
+                assert(stores.documents.insert(acme.id, "products", products.complete(clean)))
+            """)
+        done = self.server.run("script", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def found():
+            return self.call("GET", "/api/products/search?q=lantern&maxPrice=5").json["total"] == 1
+        eventually(found, "the sweep indexes the product")
 
 
 if __name__ == "__main__":
