@@ -19,12 +19,12 @@
    `cancel`. `release` is called exactly once, and after await_finish: the op is the driver's until then. */
 typedef struct await await_t;
 typedef struct await_ops {
-    /* Pushes at most 16 results on L, some stack of the VM that waited, and returns how many. Runs protected; what it raises
-       becomes nil, text, "internal" (or "no_memory") for the script. Must not run Lua functions. */
+    /* Pushes at most 16 results on L, some stack of the VM that waited, and returns how many. Runs protected; what
+       it raises becomes nil, text, "internal" (or "no_memory") for the script. Must not run Lua functions. */
     int (*push)(await_t *await, lua_State *L);
-    /* Nobody wants the result any more (the client left, or the deadline passed): let go as soon as the driver can, and call
-       await_finish then. Called at most once, and not after await_finish. May call await_finish itself. Must not touch the VM,
-       which may be gone before the driver finishes. */
+    /* Nobody wants the result any more (the client left, or the deadline passed): let go as soon as the driver can,
+       and call await_finish then. Called at most once, and not after await_finish. May call await_finish itself.
+       Must not touch the VM, which may be gone before the driver finishes. */
     void (*cancel)(await_t *await);
     /* Frees the operation. The VM may be gone when the wait was abandoned. */
     void (*release)(await_t *await);
@@ -47,14 +47,15 @@ struct await {
 /* As a timeout: no deadline at all, for operations that end by themselves when the task's own deadline has passed. */
 #define AWAIT_NO_DEADLINE UINT64_MAX
 
-/* Begins: asks whether L may yield, takes the deadline (the earlier of now + timeout_ms and the task's own; timeout_ms
-   0 means the task's own). Raises a Lua error, after calling release, when L may not wait here (outside of a task, in a callback of a
-   C function such as table.sort, in a coroutine of the script's own), when the task's deadline has passed, or when its waits are used up.
-   Between begin and park nothing may raise. */
+/* Begins: asks whether L may yield, takes the deadline (the earlier of now + timeout_ms and the task's own;
+   timeout_ms 0 means the task's own). Raises a Lua error, after calling release, when L may not wait here (outside
+   of a task, in a callback of a C function such as table.sort, in a coroutine of the script's own), when the task's
+   deadline has passed, or when its waits are used up. Between begin and park nothing may raise. */
 void await_begin(lua_State *L, await_t *await, const await_ops_t *ops, uint64_t timeout_ms);
 /* The last statement of the C function. Yields, or pushes the results at once when it is finished already. */
 int await_park(lua_State *L, await_t *await);
-/* From the loop, any turn, also inside the call that started it. The script resumes on a later point of the loop, never inside this call. */
+/* From the loop, any turn, also inside the call that started it. The script resumes on a later point of the loop,
+   never inside this call. */
 void await_finish(await_t *await);
 /* The same with an error instead of a result. detail may be NULL (the error's sentence is used) and is copied. */
 void await_fail(await_t *await, int err, const char *detail);

@@ -84,7 +84,8 @@ static size_t first_digit(const parts_t *parts) {
     return i;
 }
 
-/* Both positive and not zero: the place of the first digit decides, then the digits, read as if zeros went on for ever. */
+/* Both positive and not zero: the place of the first digit decides, then the digits, read as if zeros went on for
+   ever. */
 static int compare_sizes(const parts_t *a, size_t a_first, const parts_t *b, size_t b_first) {
     int64_t a_place = (int64_t)a->whole.len - (int64_t)a_first + a->exponent;
     int64_t b_place = (int64_t)b->whole.len - (int64_t)b_first + b->exponent;

@@ -223,7 +223,8 @@ static int put_member(encoder_t *enc, members_t *members) {
     return 0;
 }
 
-/* The first key and value are on the stack already. Every member begins with a comma; the first one's becomes the brace. */
+/* The first key and value are on the stack already. Every member begins with a comma; the first one's becomes the
+   brace. */
 static int put_object(encoder_t *enc) {
     members_t members = {.cap = FEW};
     members.all = members.few;

@@ -69,8 +69,8 @@ static void drop(task_t *task) {
     free(task);
 }
 
-/* Only after a clean end: behind an error or a cancel frames, hooks and half-done C calls may be left on the stack. The
-   script may have given its thread other globals, so they are set back as well. */
+/* Only after a clean end: behind an error or a cancel frames, hooks and half-done C calls may be left on the stack.
+   The script may have given its thread other globals, so they are set back as well. */
 static void keep(task_t *task) {
     vm_t *vm = task->vm;
     if (vm->idle_count >= IDLE_MOST) {
@@ -193,13 +193,15 @@ static void settle(task_t *task, int status) {
 }
 
 /* The one place that resumes a coroutine. The contract:
-   - The task's coroutine is fresh (function and nargs arguments on its stack) or parked in await_park (nargs results on its stack).
-   - LUA_YIELD comes back when the script parked in an await, which is then task->await and whose driver calls await_finish
-     some time; or when it called coroutine.yield itself, with task->await NULL, which is an error.
+   - The task's coroutine is fresh (function and nargs arguments on its stack) or parked in await_park (nargs results
+     on its stack).
+   - LUA_YIELD comes back when the script parked in an await, which is then task->await and whose driver calls
+     await_finish some time; or when it called coroutine.yield itself, with task->await NULL, which is an error.
    - 0 comes back when its function returned: the results are all of the coroutine's stack, which may be used again.
-   - Anything else is an error: the value is on top, the frames are still there for a traceback, and the coroutine is never resumed again.
-   - The task may be cancelled or broken while it runs; it is then only marked, and ended here. So the task is alive until settle, and gone
-     after settle unless it is parked: a caller touches it no more. */
+   - Anything else is an error: the value is on top, the frames are still there for a traceback, and the coroutine is
+     never resumed again.
+   - The task may be cancelled or broken while it runs; it is then only marked, and ended here. So the task is alive
+     until settle, and gone after settle unless it is parked: a caller touches it no more. */
 static void resume(task_t *task, int nargs) {
     vm_t *vm = task->vm;
     task_t *outer = vm->running;

@@ -5,14 +5,15 @@
 #include "lua/vm.h"
 
 /* How it ended. On TASK_OK the results are the top nresults values of L and live until the callback returns. On
-   TASK_ERROR `error` is a message with traceback across waits and the request id, and the error value itself, which may be a table, is
-   the top value of L (nresults is 1; 0 when leave broke the task). TASK_CANCELLED after task_cancel. TASK_TIMEOUT when the task's deadline had passed and
-   it ended by trying to wait once more: a wait that is cut by the deadline only answers nil, text, "timeout". TASK_NO_MEMORY when Lua ran
-   out of memory. `error` is NULL on TASK_OK and TASK_CANCELLED. */
+   TASK_ERROR `error` is a message with traceback across waits and the request id, and the error value itself, which
+   may be a table, is the top value of L (nresults is 1; 0 when leave broke the task). TASK_CANCELLED after
+   task_cancel. TASK_TIMEOUT when the task's deadline had passed and it ended by trying to wait once more: a wait
+   that is cut by the deadline only answers nil, text, "timeout". TASK_NO_MEMORY when Lua ran out of memory. `error`
+   is NULL on TASK_OK and TASK_CANCELLED. */
 typedef enum { TASK_OK, TASK_ERROR, TASK_CANCELLED, TASK_TIMEOUT, TASK_NO_MEMORY } task_end_t;
 typedef struct task_ops {
-    /* Exactly once per started task, also inside task_start when it never waits. May start and cancel other tasks, but must not destroy
-       the VM: put that off with loop_defer. The task is gone when it returns. */
+    /* Exactly once per started task, also inside task_start when it never waits. May start and cancel other tasks,
+       but must not destroy the VM: put that off with loop_defer. The task is gone when it returns. */
     void (*done)(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error);
     /* Around every resume of a tenant's coroutine (budget); may be NULL. leave may turn the resume into an error with
        task_break. Resumes never nest: children of wait_all start from the loop. */
@@ -28,8 +29,8 @@ typedef struct task_options {
     const char
         *request_id;  /* for tracebacks and log lines; alive as long as the task; may be NULL */
     int budget_waits; /* most waits in all, those of children included; 0 for no limit */
-    /* wait_all's: the task that waits for this one. user, request id, deadline, waits and the time per role are the parent's;
-       `slot` is what task_slot answers. */
+    /* wait_all's: the task that waits for this one. user, request id, deadline, waits and the time per role are the
+       parent's; `slot` is what task_slot answers. */
     task_t *parent;
     void *slot;
     task_t **self; /* set before the script first runs; may be NULL */
@@ -40,8 +41,8 @@ typedef struct task_options {
    *alive is set on return. NULL when out of memory (then done was not called). */
 task_t *task_start(
     const task_options_t *options, int (*push)(lua_State *L, void *data), void *data, bool *alive);
-/* Abandons: the await is cancelled, `done` comes with TASK_CANCELLED before this returns; when called by the task's own
-   script (through a C function), right after that resume. */
+/* Abandons: the await is cancelled, `done` comes with TASK_CANCELLED before this returns; when called by the task's
+   own script (through a C function), right after that resume. */
 void task_cancel(task_t *task);
 /* From ops->leave: the task ends with TASK_ERROR and this text (copied), whatever its script made of it. */
 void task_break(task_t *task, const char *text);
@@ -58,18 +59,21 @@ bool task_waits_spent(const task_t *task);
 void *task_slot(const task_t *task);
 const task_ops_t *task_get_ops(const task_t *task);
 
-/* For await.c. The sentence why L may not wait here, NULL when it may; then *task is who waits, and one wait is counted. */
+/* For await.c. The sentence why L may not wait here, NULL when it may; then *task is who waits, and one wait is
+   counted. */
 const char *task_refuses(lua_State *L, task_t **task);
 /* The coroutine yields next, and waits for this. */
 void task_parked(task_t *task, await_t *await);
-/* The wait is over: it is charged to `name`, nresults values are moved from the top of the VM's main stack, and the script runs on. */
+/* The wait is over: it is charged to `name`, nresults values are moved from the top of the VM's main stack, and the
+   script runs on. */
 void task_wake(task_t *task, const char *name, uint64_t waited_ns, int nresults);
 /* There was no memory for the results of a wait. */
 void task_starve(task_t *task);
 /* For vm.c: frees the coroutines kept for reuse. */
 void task_drop_idle(vm_t *vm);
 
-/* The functions wait_all, sleep and the json, log modules of a trusted VM, set as globals/loaded modules by vm_new_trusted. */
+/* The functions wait_all, sleep and the json, log modules of a trusted VM, set as globals/loaded modules by
+   vm_new_trusted. */
 int luaopen_wait(lua_State *L);
 /* wait_all itself, for VMs that offer it under another name. */
 int wait_all(lua_State *L);

@@ -8,7 +8,8 @@
 #include "lua/lib_money.h"
 #include "lua/task.h"
 
-/* Half of what a small machine has: a leak ends in an error of the request that meets it, not in the kernel's choice. */
+/* Half of what a small machine has: a leak ends in an error of the request that meets it, not in the kernel's
+   choice. */
 static const size_t MEMORY_MOST = (size_t)512 << 20;
 
 /* Where distributions keep C modules for Lua 5.1. */

@@ -42,16 +42,18 @@ typedef struct value_limits {
     size_t nodes;
     size_t bytes;
 } value_limits_t;
-/* Packs the value at index with raw access only (no metamethod runs), into the arena. Refuses functions, userdata, cycles
-   and depth, keys that are neither strings nor 1..n, NaN and infinities: ERR_BAD_RESULT with a sentence that names the place in why. A table with only 1..n is
-   a list; an empty one is a list. Numbers that are whole and within ±2^53 are VALUE_INT. */
+/* Packs the value at index with raw access only (no metamethod runs), into the arena. Refuses functions, userdata,
+   cycles and depth, keys that are neither strings nor 1..n, NaN and infinities: ERR_BAD_RESULT with a sentence that
+   names the place in why. A table with only 1..n is a list; an empty one is a list, unless json.object marks it. A
+   decimal becomes its text, json.null VALUE_NIL. Numbers that are whole and within ±2^53 are VALUE_INT. */
 int value_pack(lua_State *L, int index, arena_t *arena, const value_limits_t *limits, value_t *out,
     char *why, size_t size);
 /* Pushes; raises when out of memory, so call it protected. */
 void value_push(lua_State *L, const value_t *value);
 const value_t *value_field(
     const value_t *table, const char *key); /* NULL when not a table or no such field */
-/* JSON text to a value in the arena (yyjson): numbers with a fraction or beyond int64 become VALUE_STRING of their text when `exact`, else VALUE_NUMBER. */
+/* JSON text to a value in the arena (yyjson): numbers with a fraction or beyond int64 become VALUE_STRING of their
+   text when `exact`, else VALUE_NUMBER. */
 int value_parse(span_t json, arena_t *arena, const value_limits_t *limits, bool exact, value_t *out,
     char *why, size_t size);
 void value_json(buf_t *buf, const value_t *value);

@@ -44,8 +44,8 @@ static int panic(lua_State *L) {
     abort();
 }
 
-/* The function and its data travel in the VM and not as arguments: a light userdata or a closure could need memory, and
-   nothing here is protected yet. */
+/* The function and its data travel in the VM and not as arguments: a light userdata or a closure could need memory,
+   and nothing here is protected yet. */
 static int trampoline(lua_State *L) {
     vm_t *vm = vm_of(L);
     vm_fn fn = vm->call_fn;

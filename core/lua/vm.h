@@ -58,18 +58,20 @@ typedef bool (*vm_loader)(void *data, const char *module, vm_source_t *out);
 vm_t *vm_new_trusted(loop_t *loop, vm_loader loader, void *data); /* NULL when out of memory */
 void vm_delete_trusted(vm_t *vm);
 
-/* Calls fn(L, data) protected, on L, which is any stack of the VM with room for one more value; allocates nothing before it is protected.
-   0, and what fn returned is on top of L; or a Lua status, and the error value is on top of L. */
+/* Calls fn(L, data) protected, on L, which is any stack of the VM with room for one more value; allocates nothing
+   before it is protected. 0, and what fn returned is on top of L; or a Lua status, and the error value is on top of
+   L. */
 int vm_call(lua_State *L, vm_fn fn, void *data);
-/* Runs fn on the main state, protected, with data as a light userdata at index 1; its results are dropped. 0, or ERR_RULE_ERROR
-   (ERR_NO_MEMORY) with the message and its traceback in error (cut to size; may be NULL with size 0). */
+/* Runs fn on the main state, protected, with data as a light userdata at index 1; its results are dropped. 0, or
+   ERR_RULE_ERROR (ERR_NO_MEMORY) with the message and its traceback in error (cut to size; may be NULL with size 0). */
 int vm_protect(vm_t *vm, lua_CFunction fn, void *data, char *error, size_t size);
 /* Pushes the text of the error value at index, without running any metamethod. May raise when out of memory. */
 void vm_error_text(lua_State *L, int index);
 
-/* Ends what runs in a trusted VM now, compiled or not: every further instruction raises `message` (static text), also
-   after a pcall caught it, until the resume or the protected call has returned. Call it on the VM's own thread, also from a signal handler;
-   calling it again while it has not helped is harmless. False when no Lua runs; then nothing happens. */
+/* Ends what runs in a trusted VM now, compiled or not: every further instruction raises `message` (static text),
+   also after a pcall caught it, until the resume or the protected call has returned. Call it on the VM's own thread,
+   also from a signal handler; calling it again while it has not helped is harmless. False when no Lua runs; then
+   nothing happens. */
 bool vm_interrupt(vm_t *vm, const char *message);
 
 /* Around whatever runs Lua, for the interrupt: task.c and vm_protect do it. */

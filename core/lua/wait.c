@@ -190,7 +190,8 @@ static side_t *make(lua_State *L, int count, int table) {
     return side;
 }
 
-/* wait_all{fn, …} → a list, in order, of {ok = true, n = count, values…} or {ok = false, error = value, traceback = text}. */
+/* wait_all{fn, …} → a list, in order, of {ok = true, n = count, values…} or {ok = false, error = value, traceback =
+   text}. */
 int wait_all(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     int count = (int)lua_objlen(L, 1);
