@@ -9,8 +9,8 @@ from lib.case import Case, main  # noqa: E402
 HEADER = ("Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
           "Variant SKU,Variant Grams,Variant Inventory Qty,Variant Inventory Policy,Variant Price,Image Src,"
           "Image Position,Image Alt Text,Variant Image,Status\n")
-SHIRT = ('shirt,Blue Shirt,"<p>Cotton,\nlong</p>",Weaver,Tops,"men, summer",true,Size,Small,Shoe color,Deep Blue,,180,5,'
-         "deny,49.90,https://i.example/2.jpg,2,back,https://i.example/own.jpg,\n"
+SHIRT = ('shirt,Blue Shirt,"<p>Cotton,\nlong</p>",Weaver,Tops,"men, summer",true,Size,Small,Shoe color,Deep Blue,,180,'
+         "5,deny,49.90,https://i.example/2.jpg,2,back,https://i.example/own.jpg,\n"
          "shirt,,,,,,,,Large,,Red,SHIRT-L,200.5,3,continue,50,https://i.example/1.jpg,1,front,,\n"
          "shirt,,,,,,,,,,,,,,,,https://i.example/3.jpg,3,,,\n")
 MUG = "mug,Mug,,,,,true,Title,Default Title,,,,350,7,deny,9.95,,,,,active\n"
