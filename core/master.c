@@ -29,6 +29,7 @@ typedef struct master {
     poller_t poller;
     int signals;
     bool serving; /* the listening line is out */
+    bool reaping; /* children have ended */
     bool leaving;
     uint64_t leave_ms; /* when those that are left are killed */
     int early_deaths;
@@ -97,8 +98,11 @@ static void on_lost(void *data, slot_t *slot) {
 static const slots_ops_t SLOTS_OPS = {
     .started = on_started, .message = on_message, .ready = on_ready, .lost = on_lost};
 
+/* Between two rounds of the poller: what goes with a child may have its turn in the round that tells of its end. */
 static void reap(master_t *master) {
     int status;
+    if (!master->reaping) return;
+    master->reaping = false;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (!slots_reaped(&master->slots, pid, status)) {
             reload_reaped(&master->reload, pid, status);
@@ -113,7 +117,7 @@ static void on_signal(void *data, short events) {
     while (read(master->signals, &info, sizeof(info)) == sizeof(info)) {
         switch (info.ssi_signo) {
         case SIGCHLD:
-            reap(master);
+            master->reaping = true;
             break;
         case SIGHUP:
             reload_all(&master->reload);
@@ -224,6 +228,7 @@ static void sweep(master_t *master, uint64_t now) {
 }
 
 static void tick(master_t *master) {
+    reap(master);
     uint64_t now = poller_now();
     slots_tick(&master->slots, now);
     if (master->leaving) {
