@@ -84,6 +84,11 @@ static bool read_traceparent(span_t text, char out[33]) {
     return true;
 }
 
+static void put_hex(char out[16], uint64_t value) {
+    for (int i = 15; i >= 0; i--, value >>= 4)
+        out[i] = "0123456789abcdef"[value & 15];
+}
+
 /* One random start per process and a counter: unique without asking for randomness on each request. */
 static void make_trace(char out[33]) {
     static uint64_t start[2], count;
@@ -93,8 +98,9 @@ static void make_trace(char out[33]) {
         start[0] = map_hash(span_of(token)) | 1;
         start[1] = map_hash((span_t){token, 35});
     }
-    snprintf(out, 33, "%016llx%016llx", (unsigned long long)start[0],
-        (unsigned long long)(start[1] + ++count));
+    put_hex(out, start[0]);
+    put_hex(out + 16, start[1] + ++count);
+    out[32] = '\0';
 }
 
 static void read_ids(request_t *request) {

@@ -108,9 +108,8 @@ void buf_destroy(buf_t *buf) {
     buf_create(buf);
 }
 
-char *buf_reserve(buf_t *buf, size_t more) {
+char *buf_grow(buf_t *buf, size_t more) {
     if (buf->failed) return NULL;
-    if (buf->cap - buf->len >= more && buf->ptr) return buf->ptr + buf->len;
     size_t cap = buf->cap ? buf->cap : 128;
     while (cap - buf->len < more && cap < SIZE_MAX / 4)
         cap *= 2;
@@ -122,21 +121,6 @@ char *buf_reserve(buf_t *buf, size_t more) {
     buf->ptr = grown;
     buf->cap = cap;
     return grown + buf->len;
-}
-
-void buf_put(buf_t *buf, const void *bytes, size_t len) {
-    char *room = len ? buf_reserve(buf, len) : NULL;
-    if (!room) return;
-    memcpy(room, bytes, len);
-    buf->len += len;
-}
-
-void buf_text(buf_t *buf, const char *text) {
-    buf_put(buf, text, strlen(text));
-}
-
-void buf_char(buf_t *buf, char c) {
-    buf_put(buf, &c, 1);
 }
 
 void buf_u64(buf_t *buf, uint64_t value) {

@@ -42,14 +42,29 @@ typedef struct buf {
 
 void buf_create(buf_t *buf);
 void buf_destroy(buf_t *buf);
+/* buf_reserve when there is no room yet. */
+char *buf_grow(buf_t *buf, size_t more);
 /* Room for `more` bytes at ptr + len, or NULL (and failed). */
-char *buf_reserve(buf_t *buf, size_t more);
-void buf_put(buf_t *buf, const void *bytes, size_t len);
+static inline char *buf_reserve(buf_t *buf, size_t more) {
+    bool room = buf->ptr && buf->cap - buf->len >= more && !buf->failed;
+    return room ? buf->ptr + buf->len : buf_grow(buf, more);
+}
+static inline void buf_put(buf_t *buf, const void *bytes, size_t len) {
+    char *room = len ? buf_reserve(buf, len) : NULL;
+    if (!room) return;
+    memcpy(room, bytes, len);
+    buf->len += len;
+}
 static inline void buf_span(buf_t *buf, span_t span) {
     buf_put(buf, span.ptr, span.len);
 }
-void buf_text(buf_t *buf, const char *text);
-void buf_char(buf_t *buf, char c);
+/* In place, so that a literal's length is known to the compiler. */
+static inline void buf_text(buf_t *buf, const char *text) {
+    buf_put(buf, text, strlen(text));
+}
+static inline void buf_char(buf_t *buf, char c) {
+    buf_put(buf, &c, 1);
+}
 void buf_u64(buf_t *buf, uint64_t value);
 void buf_i64(buf_t *buf, int64_t value);
 void buf_printf(buf_t *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
