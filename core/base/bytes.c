@@ -71,6 +71,24 @@ int span_to_i64(span_t text, int64_t *out) {
     return 0;
 }
 
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+size_t span_unescape(span_t text, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        bool escape = text.ptr[i] == '%' && i + 2 < text.len;
+        int high = escape ? hex_value(text.ptr[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex_value(text.ptr[i + 2]);
+        out[len++] = low < 0 ? text.ptr[i] : (char)(high << 4 | low);
+        if (low >= 0) i += 2;
+    }
+    return len;
+}
+
 /* The length of the well-formed sequence at the start of text, or 0. */
 static size_t utf8_length(const unsigned char *p, size_t len) {
     if (p[0] < 0x80) return 1;

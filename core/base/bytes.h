@@ -24,11 +24,17 @@ bool span_ieq(span_t a, span_t b);
 bool span_starts(span_t text, span_t prefix);
 /* Without the spaces and tabs at both ends. */
 span_t span_trim(span_t text);
-/* Cuts text at the first separator: returns what is before it and leaves in *text what is after (empty at the end). */
+/* Cuts text at the first separator: returns what is before it and leaves in *text what is after (empty at the end).
+   */
 span_t span_cut(span_t *text, char separator);
 /* Decimal digits only, the whole span; ERR_INVALID or ERR_RANGE. */
 int span_to_u64(span_t text, uint64_t *out);
 int span_to_i64(span_t text, int64_t *out);
+/* The value of a hexadecimal digit, or -1. */
+int hex_value(char c);
+/* Decodes percent escapes into out, which has room for text.len bytes and may be text's own; returns how many. An
+   escape that is none stays as it is. */
+size_t span_unescape(span_t text, char *out);
 /* Whether all of it is well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong). */
 bool span_is_utf8(span_t text);
 
