@@ -45,6 +45,7 @@ return {
   tenant_shop = tenant_shop,
 
   background = {
+    { name = "tenants.watch", every_ms = 500, run = tenants.watch },
     { name = "index.sweep", every_ms = 5000, run = index.sweep },
     { name = "cache.sweep", every_ms = 60000, run = stores.cache.sweep },
   },

@@ -24,15 +24,23 @@ local function remember(tenant)
   end
 end
 
+-- Counts the changes of tenants' documents: what each process looks at to notice them.
+local function generation()
+  return problem.check(stores.cache.generation("*", "tenants"))
+end
+
 -- The tenant of an id, from the cache role or else from the documents.
 function tenants.get(id)
   local text = stores.cache.get(id, KEY)
   local cached = text and json.decode(text)
   if cached then return cached end
+  local before = generation()
   local document = problem.check(stores.documents.get("*", "tenants", id))
   if not document then return nil end
   local tenant = schema:view(document)
   stores.cache.set(id, KEY, json.encode(tenant), TTL_S)
+  -- A change after the read has deleted the key before it was set: what is old must not stay.
+  if generation() ~= before then stores.cache.delete(id, KEY) end
   return tenant
 end
 
@@ -49,10 +57,26 @@ function tenants.find(field, text)
 end
 
 -- Also when another worker has made the change: each one keeps settings of its own.
-local function forget(id)
-  stores.cache.delete(id, KEY)
+-- In this process, whose server forgets the tenants it keeps, too.
+local function forget_here()
   ids = {}
   process.forget_tenants()
+end
+
+-- Everywhere. The count moves before the key goes: tenants.get counts on that order.
+local function forget(id)
+  problem.check(stores.cache.bump("*", "tenants"))
+  problem.check(stores.cache.delete(id, KEY))
+  forget_here()
+end
+
+local seen
+
+-- Each second, in each process: another one may have changed a tenant.
+function tenants.watch()
+  local now = generation()
+  if seen and seen ~= now then forget_here() end
+  seen = now
 end
 
 local function insert(clean, digest)
@@ -63,6 +87,7 @@ local function insert(clean, digest)
   local _, text, name = stores.documents.insert("*", "tenants", clean)
   -- Another worker was first: its document is the same one.
   if name and name ~= "conflict" then problem.of_failure(text, name) end
+  forget(clean.id)
 end
 
 local function replace(known, clean, digest)
@@ -93,7 +118,7 @@ end
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
 function tenants.seed(slug)
-  for _, document in ipairs(rules.seeds()) do
+  for _, document in ipairs(rules.seeds(slug)) do
     document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then seed_one(document) end
   end
