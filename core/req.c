@@ -10,6 +10,7 @@
 #define QUERY_MAX 128
 
 static request_t *find(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_rawgeti(L, 1, 0);
     double handle = lua_tonumber(L, -1);
     lua_pop(L, 1);
@@ -52,10 +53,7 @@ static void get_now_ms(lua_State *L, request_t *r) {
 }
 
 static void get_route(lua_State *L, request_t *r) {
-    if (r->match.route)
-        push_span(L, r->match.route->pattern);
-    else
-        lua_pushnil(L);
+    push_span(L, r->pattern);
 }
 
 static void get_session(lua_State *L, request_t *r) {
@@ -74,7 +72,8 @@ void req_push_params(lua_State *L, request_t *r) {
     }
 }
 
-/* Appends to what is there already: a repeated name becomes a list. Value at the top, key below, table at index t. */
+/* Appends to what is there already: a repeated name becomes a list. Value at the top, key below, table at index t.
+   */
 static void add_value(lua_State *L, int t) {
     lua_pushvalue(L, -2);
     lua_rawget(L, t);
@@ -96,28 +95,13 @@ static void add_value(lua_State *L, int t) {
     lua_pop(L, 2);
 }
 
-static int hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Form decoding: '+' is a space; an escape that is none stays as it is. */
-static void push_decoded(lua_State *L, span_t text) {
-    luaL_Buffer out;
-    luaL_buffinit(L, &out);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '%' && i + 2 < text.len && hex(text.ptr[i + 1]) >= 0 &&
-            hex(text.ptr[i + 2]) >= 0) {
-            c = (char)(hex(text.ptr[i + 1]) * 16 + hex(text.ptr[i + 2]));
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        luaL_addchar(&out, c);
-    }
-    luaL_pushresult(&out);
+/* Form decoding: '+' is a space. */
+static void push_decoded(lua_State *L, request_t *r, span_t text) {
+    char *plain = arena_dup(&r->exchange->arena, text.ptr, text.len);
+    if (!plain) luaL_error(L, "out of memory");
+    for (size_t i = 0; i < text.len; i++)
+        if (plain[i] == '+') plain[i] = ' ';
+    lua_pushlstring(L, plain, span_unescape((span_t){plain, text.len}, plain));
 }
 
 void req_push_query(lua_State *L, request_t *r) {
@@ -128,8 +112,8 @@ void req_push_query(lua_State *L, request_t *r) {
         span_t value = span_cut(&query, '&');
         if (!value.len) continue;
         span_t name = span_cut(&value, '=');
-        push_decoded(L, name);
-        push_decoded(L, value);
+        push_decoded(L, r, name);
+        push_decoded(L, r, value);
         add_value(L, table);
     }
 }
@@ -241,6 +225,8 @@ void req_open(lua_State *L) {
     }
     lua_pushcclosure(L, index_field, 1);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
 }
 
