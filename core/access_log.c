@@ -30,7 +30,7 @@ static void about_request(buf_t *line, const request_t *request) {
     member(line, "route", request->pattern);
     member(line, "client", request->address);
     if (request->waited_ns) milliseconds(line, "storesMs", request->waited_ns);
-    member(line, "ruleEdition", request->edition);
+    if (request->edition) member(line, "ruleEdition", span_of(request->edition));
 }
 
 void access_log_write(const exchange_t *exchange, const request_t *request) {

@@ -126,21 +126,12 @@ static void put_headers(lua_State *L, replying_t *r) {
     lua_pop(L, 1);
 }
 
-/* An answer that was priced names the rules; the log line names them too. The value is on top. */
-static void note_edition(lua_State *L, replying_t *r) {
-    if (!lua_istable(L, -1)) return;
-    raw_field(L, lua_gettop(L), "ruleEdition");
-    if (lua_type(L, -1) == LUA_TSTRING) r->request->edition = keep(L, r, to_span(L, -1));
-    lua_pop(L, 1);
-}
-
 /* The value is on top. */
 static void put_json(lua_State *L, replying_t *r) {
     char why[200];
     if (!r->type.len) r->type = SPAN("application/json");
     if (json_encode(L, lua_gettop(L), r->body, why, sizeof why) != 0)
         luaL_error(L, "the answer is not JSON: %s", why);
-    note_edition(L, r);
 }
 
 /* Scripts do not know the request's id where they raise a problem. The problem's table is on top, its JSON the

@@ -26,10 +26,10 @@ typedef struct request {
     const char *role;       /* NULL without a key for this tenant */
     bool key_known;         /* a valid key was sent, perhaps of another tenant */
     uint64_t deadline_ms;
-    double handle;      /* slot and epoch: how Lua names it */
-    list_t waiting;     /* for its tenant to be found */
-    uint64_t waited_ns; /* for stores, in all */
-    span_t edition;     /* of the rules that priced the answer, for the log */
+    double handle;       /* slot and epoch: how Lua names it */
+    list_t waiting;      /* for its tenant to be found */
+    uint64_t waited_ns;  /* for stores, in all */
+    const char *edition; /* hash of the rules that priced the answer, for the log */
 } request_t;
 
 /* The table of slots. A handler may keep `req` after the request is gone: the epoch tells. */
