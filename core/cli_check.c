@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "base/err.h"
 #include "cli.h"
+#include "rule_limits.h"
 #include "source.h"
 #include "tenant/check.h"
 #include "try.h"
@@ -60,6 +61,7 @@ static void check_tenant(void *data, const char *source) {
     buf_t text;
     buf_create(&text);
     check_report_create(&report);
+    rule_limits_of(&checking->config, &report.limits);
     count(checking, edition_check(edition, NULL, &report) == 0);
     if (checking->json)
         check_report_json(&report, &text);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <yyjson.h>
 #include "base/err.h"
+#include "proxy.h"
 
 #define FILE_MAX (256 * 1024)
 
@@ -122,6 +123,12 @@ void config_default(config_t *config) {
 int config_set(
     config_t *config, span_t name, span_t value, const char *source, char *why, size_t size) {
     const config_key_t *key = find(name);
+    span_t bad;
+    if (key && strcmp(key->name, "trusted_proxies") == 0 && proxy_check(value, &bad) != 0) {
+        return refuse(ERR_INVALID, why, size,
+            "%s: trusted_proxies: \"%.*s\" is not an address or a network (10.0.0.0/8, ::1)",
+            source, (int)bad.len, bad.ptr);
+    }
     if (key) return set(config, key, value, source, why, size);
     return refuse(ERR_NOT_FOUND, why, size,
         "%s: there is no setting \"%.*s\" (perigee help config lists them)", source, (int)name.len,
