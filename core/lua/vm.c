@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/err.h"
+#include "lua/blocks.h"
 #include "lua/task.h"
 
 static int64_t fail_next = -1;
@@ -25,11 +26,11 @@ static bool may_grow(vm_t *vm, size_t more) {
 static void *allocate(void *data, void *ptr, size_t old, size_t size) {
     vm_t *vm = data;
     if (size == 0) {
-        free(ptr);
+        blocks_realloc(ptr, old, 0);
         vm->used -= old;
         return NULL;
     }
-    void *fresh = size > old && !may_grow(vm, size - old) ? NULL : realloc(ptr, size);
+    void *fresh = size > old && !may_grow(vm, size - old) ? NULL : blocks_realloc(ptr, old, size);
     if (fresh == NULL) {
         vm->starved = true;
         return NULL;
