@@ -45,8 +45,10 @@ static int compile(span_t text, const char *name, buf_t *code, char *why, size_t
     if (!L) return ERR_NO_MEMORY;
     int err = 0;
     if (luaL_loadbufferx(L, text.ptr, text.len, name, "t") != 0) {
-        const char *message = lua_tostring(L, -1);
-        snprintf(why, size, "%s", message ? message : "does not parse");
+        const char *message = lua_tostring(L, -1), *file = name + 1;
+        bool named = message && strncmp(message, file, strlen(file)) == 0;
+        snprintf(why, size, "%s%s%s", named ? "" : file, named ? "" : ": ",
+            message ? message : "does not parse");
         err = ERR_SYNTAX;
     } else if (lua_dump(L, write_code, code) != 0 || code->failed) {
         err = ERR_NO_MEMORY;
