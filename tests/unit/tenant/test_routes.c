@@ -64,7 +64,7 @@ static void what_is_wrong_is_named(void **state) {
         ERR_BAD_RESULT, "there already");
     expect_refused("return +", ERR_SYNTAX, "");
     expect_refused("local nothing return nothing.x", ERR_RULE_ERROR, "nothing");
-    expect_refused("return io", ERR_BAD_RESULT, "");
+    expect_refused("return io", ERR_FORBIDDEN, "io");
     expect_refused("local t = {} for i = 1, 201 do t['GET /' .. i] = function() end end return t",
         ERR_BAD_RESULT, "at most 200");
 }
