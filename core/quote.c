@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "lua/await.h"
 #include "lua/json.h"
+#include "req.h"
 #include "server.h"
 #include <stdio.h>
 
@@ -322,6 +323,8 @@ static void push_quote(lua_State *L, const call_t *call) {
 static span_t slug_of(call_t *call) {
     lua_State *L = call->L;
     span_t slug = {"", 0};
+    const request_t *request = req_find(L, TENANT);
+    if (request && request->settings) return request->settings->slug;
     lua_pushvalue(L, TENANT);
     if (lua_istable(L, -1)) {
         lua_getfield(L, -1, "tenant");

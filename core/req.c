@@ -9,9 +9,8 @@
 #define META "perigee.req"
 #define QUERY_MAX 128
 
-static request_t *find(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, 1, 0);
+static request_t *find(lua_State *L, int index) {
+    lua_rawgeti(L, index, 0);
     double handle = lua_tonumber(L, -1);
     lua_pop(L, 1);
     app_t *app = vm_of(L)->user;
@@ -207,7 +206,8 @@ static int index_field(lua_State *L) {
     lua_rawget(L, lua_upvalueindex(1));
     if (lua_isnil(L, -1)) return 1;
     size_t at = (size_t)lua_tonumber(L, -1);
-    request_t *request = find(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    request_t *request = find(L, 1);
     if (!request) return 0; /* it has ended */
     FIELDS[at].get(L, request);
     lua_pushvalue(L, 2);
@@ -228,6 +228,14 @@ void req_open(lua_State *L) {
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
+}
+
+request_t *req_find(lua_State *L, int index) {
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return NULL;
+    luaL_getmetatable(L, META);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? find(L, index) : NULL;
 }
 
 void req_push(lua_State *L, request_t *request) {
