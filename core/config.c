@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <yyjson.h>
 #include "base/err.h"
 #include "proxy.h"
 
 #define FILE_MAX (256 * 1024)
+#define USUAL_FILE "perigee.conf"
 
 typedef enum { KIND_NUMBER, KIND_FLAG, KIND_TEXT, KIND_LEVEL } kind_t;
 typedef struct key {
@@ -202,9 +204,10 @@ int config_read_environment(config_t *config, char *why, size_t size) {
 int config_load(config_t *config, const char *path, char *why, size_t size) {
     config_default(config);
     if (!path) path = getenv("PERIGEE_CONFIG");
-    int err = config_read_file(config, path ? path : "perigee.conf", why, size);
-    if (err && (path || err != ERR_NOT_FOUND)) return err;
-    return config_read_environment(config, why, size);
+    /* Only the file that nobody asked for may be missing. */
+    if (!path && access(USUAL_FILE, F_OK) == 0) path = USUAL_FILE;
+    int err = path ? config_read_file(config, path, why, size) : 0;
+    return err ? err : config_read_environment(config, why, size);
 }
 
 static void print(const config_t *config, const config_key_t *key, buf_t *out) {
