@@ -102,7 +102,7 @@ class Lent(Case):
 class Stuck(Case):
     @classmethod
     def make_server(cls):
-        return ProbeServer(workers=1, stuck_ms=2000)
+        return ProbeServer(workers=1, stuck_ms=4000)
 
     def test_worker_that_hangs_is_killed_and_replaced(self):
         pid = workers(self.server)[0]
