@@ -29,8 +29,8 @@ static bool too_large(size_t old, size_t size) {
 
 static void *allocate(void *data, void *ptr, size_t old, size_t size) {
     sandbox_t *sandbox = data;
-    if (size <= old) return sandbox->inner(data, ptr, old, size);
-    void *fresh = too_large(old, size) ? NULL : sandbox->inner(data, ptr, old, size);
+    if (size <= old) return vm_allocate(data, ptr, old, size);
+    void *fresh = size > LARGE && too_large(old, size) ? NULL : vm_allocate(data, ptr, old, size);
     if (!fresh) {
         sandbox->vm.starved = true;
         sandbox->spent = true;
@@ -70,9 +70,7 @@ static void interpret_only(lua_State *L) {
 
 static int open_state(sandbox_t *sandbox) {
     lua_State *L = sandbox->vm.L;
-    void *data;
-    sandbox->inner = lua_getallocf(L, &data);
-    lua_setallocf(L, allocate, data);
+    lua_setallocf(L, allocate, sandbox);
     interpret_only(L);
     if (vm_call(L, open_environment, NULL) != 0) return ERR_NO_MEMORY;
     lua_settop(L, 0);

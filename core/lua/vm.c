@@ -23,14 +23,16 @@ static bool may_grow(vm_t *vm, size_t more) {
     return true;
 }
 
-static void *allocate(void *data, void *ptr, size_t old, size_t size) {
+void *vm_allocate(void *data, void *ptr, size_t old, size_t size) {
     vm_t *vm = data;
     if (size == 0) {
-        blocks_realloc(ptr, old, 0);
+        if (ptr != NULL) blocks_free(ptr, old);
         vm->used -= old;
         return NULL;
     }
-    void *fresh = size > old && !may_grow(vm, size - old) ? NULL : blocks_realloc(ptr, old, size);
+    void *fresh = NULL;
+    if (size <= old || may_grow(vm, size - old))
+        fresh = ptr != NULL ? blocks_resize(ptr, old, size) : blocks_new(size);
     if (fresh == NULL) {
         vm->starved = true;
         return NULL;
@@ -97,7 +99,7 @@ int vm_create(vm_t *vm, loop_t *loop, size_t limit) {
     vm->limit = limit;
     vm->fail_after = fail_next;
     list_init(&vm->idle);
-    vm->L = lua_newstate(allocate, vm);
+    vm->L = lua_newstate(vm_allocate, vm);
     if (vm->L == NULL) return ERR_NO_MEMORY;
     lua_atpanic(vm->L, panic);
     if (lua_cpcall(vm->L, prepare, NULL) == 0) return 0;

@@ -47,6 +47,8 @@ int vm_create(vm_t *vm, loop_t *loop, size_t limit);
 /* No task may be alive (children is 0), and nothing of the VM may be running. */
 void vm_destroy(vm_t *vm);
 vm_t *vm_of(lua_State *L);
+/* The lua_Alloc of every VM (data is the vm_t), for who puts checks of its own in front of it. */
+void *vm_allocate(void *data, void *ptr, size_t old, size_t size);
 /* Tests: every VM created from now on starts with this fail_after; negative ends it. */
 void vm_fail_next(int64_t allocations);
 
