@@ -63,9 +63,9 @@ static int deny_calls(scmp_filter_ctx filter) {
     return 0;
 }
 
-/* LuaJIT writes a trace into a mapping and then turns it executable with mprotect, and libraries (libcurl, lua-cjson) are
-   opened when a script first asks for them, so executable memory cannot be denied whole. What can be is memory that is
-   writable and executable at once. */
+/* LuaJIT writes a trace into a mapping and then turns it executable with mprotect, and libraries (libcurl, lua-cjson)
+   are opened when a script first asks for them, so executable memory cannot be denied whole. What can be is memory that
+   is writable and executable at once. */
 static int deny_executable_memory(scmp_filter_ctx filter) {
     const scmp_datum_t both = PROT_WRITE | PROT_EXEC;
     int err = 0;

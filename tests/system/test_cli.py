@@ -97,8 +97,8 @@ class Commands(unittest.TestCase):
 
     def test_command_line_wins_over_environment_and_file(self):
         write(os.path.join(self.server.folder, "one.conf"), "port = 1\ndata = nowhere-one\n")
-        words = self.fails(1, "no server with port 3 runs on", "reload", "--config=one.conf", "--port=3", port="2").stderr
-        self.assertIn("nowhere-one", words)
+        result = self.fails(1, "no server with port 3 runs on", "reload", "--config=one.conf", "--port=3", port="2")
+        self.assertIn("nowhere-one", result.stderr)
         self.fails(1, "no server with port 2 runs on", "reload", "--config=one.conf", port="2")
         self.fails(1, "no server with port 1 runs on", "reload", "--config=one.conf")
 
