@@ -1,4 +1,4 @@
-"""test_libraries.py: what a handler opens when it first asks for it works in a confined worker: libcurl and lua-cjson."""
+"""test_libraries.py: libcurl and lua-cjson open on first use, in a worker that is confined already."""
 from lib.case import Case, main
 from lib.probe import ProbeServer, write
 

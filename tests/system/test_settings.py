@@ -36,7 +36,7 @@ class Settings(Case):
 
     @classmethod
     def prepare(cls):
-        """The second server has folders of its own, in which nothing changes: it learns of a change from the store alone."""
+        """The second server has folders of its own, in which nothing changes: it learns from the store alone."""
         second = Server(data=cls.server.data, **cls.settings)
         write_tenant(second, "0.10")
         try:

@@ -1,4 +1,5 @@
-/* test_bundle.c: editions of scripts are compiled from files and folders, on a thread too, or refused with a sentence. */
+/* test_bundle.c: editions of scripts are compiled from files and folders, on a thread too, or refused with a
+   sentence. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

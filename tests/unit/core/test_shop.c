@@ -1,4 +1,5 @@
-/* test_shop.c: a tenant's own pages over the whole server: their calls of shop, and what happens when one is cut short. */
+/* test_shop.c: a tenant's own pages over the whole server: their calls of shop, and what happens when one is cut
+   short. */
 #include "core/whole.h"
 #include "sites.h"
 
