@@ -30,15 +30,6 @@ static const config_key_t KEYS[] = {
 #define NKEYS (sizeof(KEYS) / sizeof(*KEYS))
 static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
 
-__attribute__((format(printf, 4, 5))) static int refuse(
-    int err, char *why, size_t size, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, size, format, args);
-    va_end(args);
-    return err;
-}
-
 static const config_key_t *find(span_t name) {
     for (size_t i = 0; i < NKEYS; i++) {
         if (span_eq(span_of(KEYS[i].name), name)) return &KEYS[i];
@@ -58,7 +49,7 @@ static int set_number(config_t *config, const config_key_t *key, span_t value, c
         *(int64_t *)field(config, key) = number;
         return 0;
     }
-    return refuse(err == ERR_INVALID ? ERR_INVALID : ERR_RANGE, why, size,
+    return err_why(err == ERR_INVALID ? ERR_INVALID : ERR_RANGE, why, size,
         "%s: %s must be a whole number from %lld to %lld, not \"%.*s\"", source, key->name,
         (long long)key->least, (long long)key->most, (int)value.len, value.ptr);
 }
@@ -67,7 +58,7 @@ static int set_flag(config_t *config, const config_key_t *key, span_t value, con
     char *why, size_t size) {
     bool on = span_eq(value, SPAN("true"));
     if (!on && !span_eq(value, SPAN("false"))) {
-        return refuse(ERR_INVALID, why, size, "%s: %s must be true or false, not \"%.*s\"", source,
+        return err_why(ERR_INVALID, why, size, "%s: %s must be true or false, not \"%.*s\"", source,
             key->name, (int)value.len, value.ptr);
     }
     *(bool *)field(config, key) = on;
@@ -77,10 +68,10 @@ static int set_flag(config_t *config, const config_key_t *key, span_t value, con
 static int set_text(config_t *config, const config_key_t *key, span_t value, const char *source,
     char *why, size_t size) {
     if ((int64_t)value.len < key->least) {
-        return refuse(ERR_INVALID, why, size, "%s: %s must not be empty", source, key->name);
+        return err_why(ERR_INVALID, why, size, "%s: %s must not be empty", source, key->name);
     }
     if ((int64_t)value.len > key->most || memchr(value.ptr, '\0', value.len)) {
-        return refuse(ERR_RANGE, why, size, "%s: %s must be text of at most %lld bytes", source,
+        return err_why(ERR_RANGE, why, size, "%s: %s must be text of at most %lld bytes", source,
             key->name, (long long)key->most);
     }
     char *text = field(config, key);
@@ -96,8 +87,9 @@ static int set_level(config_t *config, const config_key_t *key, span_t value, co
         *(log_level_t *)field(config, key) = (log_level_t)i;
         return 0;
     }
-    return refuse(ERR_INVALID, why, size, "%s: %s must be debug, info, warn or error, not \"%.*s\"",
-        source, key->name, (int)value.len, value.ptr);
+    return err_why(ERR_INVALID, why, size,
+        "%s: %s must be debug, info, warn or error, not \"%.*s\"", source, key->name,
+        (int)value.len, value.ptr);
 }
 
 static int set(config_t *config, const config_key_t *key, span_t value, const char *source,
@@ -127,12 +119,12 @@ int config_set(
     const config_key_t *key = find(name);
     span_t bad;
     if (key && strcmp(key->name, "trusted_proxies") == 0 && proxy_check(value, &bad) != 0) {
-        return refuse(ERR_INVALID, why, size,
+        return err_why(ERR_INVALID, why, size,
             "%s: trusted_proxies: \"%.*s\" is not an address or a network (10.0.0.0/8, ::1)",
             source, (int)bad.len, bad.ptr);
     }
     if (key) return set(config, key, value, source, why, size);
-    return refuse(ERR_NOT_FOUND, why, size,
+    return err_why(ERR_NOT_FOUND, why, size,
         "%s: there is no setting \"%.*s\" (perigee help config lists them)", source, (int)name.len,
         name.ptr);
 }
@@ -141,7 +133,7 @@ static int set_line(config_t *config, span_t line, const char *source, char *why
     line = span_trim(line);
     if (line.len == 0 || line.ptr[0] == '#') return 0;
     if (!memchr(line.ptr, '=', line.len)) {
-        return refuse(ERR_INVALID, why, size, "%s: expected \"key = value\", not \"%.*s\"", source,
+        return err_why(ERR_INVALID, why, size, "%s: expected \"key = value\", not \"%.*s\"", source,
             (int)line.len, line.ptr);
     }
     span_t key = span_cut(&line, '=');
@@ -164,7 +156,7 @@ int config_read_file(config_t *config, const char *path, char *why, size_t size)
     FILE *file = fopen(path, "re");
     if (!file) {
         int err = errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID;
-        return refuse(err, why, size, "%s: %s", path, strerror(errno));
+        return err_why(err, why, size, "%s: %s", path, strerror(errno));
     }
     buf_t text;
     buf_create(&text);
@@ -174,7 +166,8 @@ int config_read_file(config_t *config, const char *path, char *why, size_t size)
     fclose(file);
     int err;
     if (failed || len > FILE_MAX) {
-        err = refuse(ERR_INVALID, why, size, "%s: cannot be read, or is not a settings file", path);
+        err =
+            err_why(ERR_INVALID, why, size, "%s: cannot be read, or is not a settings file", path);
     } else {
         err = set_lines(config, (span_t){room, len}, path, why, size);
     }
@@ -251,7 +244,7 @@ void config_to_json(const config_t *config, buf_t *out) {
 int config_from_json(config_t *config, span_t json, char *why, size_t size) {
     config_default(config);
     yyjson_doc *doc = yyjson_read(json.ptr, json.len, 0);
-    if (!doc) return refuse(ERR_BAD_JSON, why, size, "the worker's settings are not JSON");
+    if (!doc) return err_why(ERR_BAD_JSON, why, size, "the worker's settings are not JSON");
     int err = 0;
     size_t at, most;
     yyjson_val *name, *value;
@@ -260,7 +253,7 @@ int config_from_json(config_t *config, span_t json, char *why, size_t size) {
         span_t key = {yyjson_get_str(name), yyjson_get_len(name)};
         span_t text = {yyjson_get_str(value), yyjson_get_len(value)};
         err = text.ptr ? config_set(config, key, text, "settings", why, size)
-                       : refuse(ERR_INVALID, why, size, "settings: %s is not a string", key.ptr);
+                       : err_why(ERR_INVALID, why, size, "settings: %s is not a string", key.ptr);
     }
     yyjson_doc_free(doc);
     return err;

@@ -74,6 +74,7 @@ static span_t unquoted(span_t text) {
 /* "192.0.2.1:4711", "[2001:db8::1]:80" and quoted forms to the bare address. */
 static span_t bare(span_t text) {
     text = unquoted(text);
+    if (!text.len) return text;
     if (text.len && text.ptr[0] == '[') {
         text = (span_t){text.ptr + 1, text.len - 1};
         return span_cut(&text, ']');

@@ -133,11 +133,10 @@ static int read_samples(reader_t *reader, const char *folder) {
     return err;
 }
 
-/* A slug is also a folder's name: nothing that could leave tenants_dir. */
-static bool is_slug(const char *slug) {
-    if (strcmp(slug, DEFAULTS) == 0) return true;
-    size_t len = strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return len > 0 && len <= 63 && !slug[len] && slug[0] != '-';
+bool edition_is_slug(const char *name) {
+    if (strcmp(name, DEFAULTS) == 0) return true;
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return len > 0 && len <= 63 && !name[len] && name[0] != '-';
 }
 
 static void add_hash(ident_hash_t *hash, const char *name, span_t text) {
@@ -173,7 +172,7 @@ static int read_folder(reader_t *reader, const char *slug) {
 static int check_folder(reader_t *reader, const char *slug) {
     char path[1024];
     struct stat about;
-    if (!is_slug(slug))
+    if (!edition_is_slug(slug))
         return fail(reader, ERR_NOT_FOUND, slug, "is not a tenant's name (a-z, 0-9 and -)");
     snprintf(path, sizeof(path), "%s/%s", reader->root, slug);
     if (stat(path, &about) || !S_ISDIR(about.st_mode))
