@@ -129,6 +129,7 @@ static int push_lookup(lua_State *L, void *data) {
 static void look_up(entry_t *entry) {
     static const task_ops_t OPS = {.done = done};
     services_t *services = entry->resolve->services;
+    uint64_t most = (uint64_t)services->config.request_ms;
     bool alive;
     entry->loading = true;
     entry->stale = false; /* what is forgotten from now on, this lookup may have read before */
@@ -136,7 +137,7 @@ static void look_up(entry_t *entry) {
     task_options_t options = {.vm = entry->app->vm,
         .ops = &OPS,
         .user = entry,
-        .deadline_ms = loop_now(services->loop) + LOOKUP_MS};
+        .deadline_ms = loop_now(services->loop) + (most < LOOKUP_MS ? most : LOOKUP_MS)};
     task_t *task = task_start(&options, push_lookup, entry, &alive);
     if (alive) entry->task = task;
     if (task) return;

@@ -152,6 +152,16 @@ static void without_its_store_an_unknown_tenant_is_unavailable(void **state) {
     expect_name("none");
 }
 
+/* Who waits for a lookup does not wait longer than for anything else. */
+static void a_lookup_has_a_deadline(void **state) {
+    (void)state;
+    whole.services.config.request_ms = 20;
+    hold(true);
+    whole_expect(&whole, 503, "GET /api/name", NULL, "unavailable");
+    hold(false);
+    expect_name("none");
+}
+
 /* The client is gone, the lookup goes on; then the server ends. */
 static void a_lookup_ends_with_the_server(void **state) {
     (void)state;
@@ -219,6 +229,7 @@ int main(void) {
         CASE(a_lookup_that_was_overtaken_does_not_stay),
         CASE(without_its_store_a_known_tenant_is_served),
         CASE(without_its_store_an_unknown_tenant_is_unavailable),
+        CASE(a_lookup_has_a_deadline),
         CASE(a_lookup_ends_with_the_server),
         CASE(strangers_do_not_push_out_a_shop),
     };
