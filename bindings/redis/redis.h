@@ -49,13 +49,17 @@ struct redis_command {
     char detail[REDIS_DETAIL_MAX];
 
     /* The driver's. */
+    redis_t *redis;
     list_t node;
     deadline_t timer;
     deferred_t ended;
-    struct link_slot *slot;                   /* its place in a connection's FIFO */
-    void (*settle)(redis_command_t *command); /* the floor that takes the result from the link */
-    void *owner;                              /* that floor's */
-    uint64_t sent_ms;
+    struct link *link; /* the connection it was sent on and has no answer from */
+    uint64_t place;    /* there */
+    void (*settle)(
+        redis_command_t *command); /* the floor that takes the result; NULL once it has ended */
+    void *owner;                   /* that floor's */
+    struct redis_node *at;         /* where it was sent */
+    uint64_t started_ms;
     int hops;
     bool asking;
 };
