@@ -31,8 +31,9 @@ typedef struct cli {
     int nargs;
 } cli_t;
 
-/* Reads the options: the command's flags, --config FILE, --SETTING=VALUE, --help. With flags NULL, what is not a setting
-   is left in args, options too. True to go on; false when *code is the exit code already: help has been printed, or what is wrong. */
+/* Reads the options: the command's flags, --config FILE, --SETTING=VALUE, --help. With flags NULL, what is not a
+   setting is left in args, options too. True to go on; false when *code is the exit code already: help has been
+   printed, or what is wrong. */
 bool cli_parse(cli_t *cli, const cli_command_t *command, const cli_flag_t *flags, int argc,
     char **argv, int *code);
 /* Says on standard error what is wrong with the command line, then how it is used. Returns CLI_USAGE. */

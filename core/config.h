@@ -25,7 +25,8 @@ void config_default(config_t *config);
    ERR_NOT_FOUND for a key that does not exist, ERR_INVALID or ERR_RANGE for a bad value. */
 int config_set(
     config_t *config, span_t key, span_t value, const char *source, char *why, size_t size);
-/* Reads lines `key = value`; '#' starts a comment line. ERR_NOT_FOUND when there is no such file, else as config_set. */
+/* Reads lines `key = value`; '#' starts a comment line. ERR_NOT_FOUND when there is no such file, else as
+   config_set. */
 int config_read_file(config_t *config, const char *path, char *why, size_t size);
 /* Takes PERIGEE_<KEY> for each key from the process's environment. ERR_INVALID or ERR_RANGE. Other variables that
    begin with PERIGEE_ are ignored: containers and tools put theirs there too. */

@@ -26,8 +26,9 @@ typedef struct listen_set {
 } listen_set_t;
 
 /* The sockets in LISTEN_FDS when LISTEN_PID is this process, else the addresses of config->host and port, each tried
-   with a plain bind first, because with SO_REUSEPORT a second server would share the port in silence. Port 0 is replaced
-   by the free one found. 0, or an error with a sentence in why. Takes the two variables out of the environment. */
+   with a plain bind first, because with SO_REUSEPORT a second server would share the port in silence. Port 0 is
+   replaced by the free one found. 0, or an error with a sentence in why. Takes the two variables out of the
+   environment. */
 int listen_find(const config_t *config, listen_set_t *out, char *why, size_t size);
 /* A listening SO_REUSEPORT socket of the address (a copy of an inherited one), or a negative errno. Not inherited by
    programs unless the spawner asks for it. */

@@ -1,4 +1,5 @@
-/* master.c: opens everything, then waits with poll(2) for signals, edits, workers and commands until it is told to end. */
+/* master.c: opens everything, then waits with poll(2) for signals, edits, workers and commands until it is told to
+   end. */
 #include "master.h"
 #include <errno.h>
 #include <signal.h>

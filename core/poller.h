@@ -1,4 +1,5 @@
-/* poller.h: what the master waits for: descriptors with a callback each, and the earliest time somebody wants to be woken. */
+/* poller.h: what the master waits for: descriptors with a callback each, and the earliest time somebody wants to be
+   woken. */
 #ifndef PERIGEE_POLLER_H
 #define PERIGEE_POLLER_H
 #include <poll.h>
@@ -6,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* events are poll's revents. The callback may mark things as finished, but frees none of them: another one's turn in the
-   same round may follow. */
+/* events are poll's revents. The callback may mark things as finished, but frees none of them: another one's turn in
+   the same round may follow. */
 typedef void (*poller_cb)(void *data, short events);
 
 /* Filled anew for each round: the master has few descriptors, and nothing then has to be unregistered. */

@@ -8,7 +8,8 @@
 #define LOST_MAX                                                                                   \
     3 /* times that workers may die under a rollout before it counts as the scripts' fault */
 
-/* IDLE: as on disk, or refused. MARKED: to be looked at at due_ms. TRYING: in a trial. ROLLING: on its way to the workers. */
+/* IDLE: as on disk, or refused. MARKED: to be looked at at due_ms. TRYING: in a trial. ROLLING: on its way to the
+   workers. */
 typedef enum { STATE_IDLE, STATE_MARKED, STATE_TRYING, STATE_ROLLING } state_t;
 
 struct entry {
@@ -187,7 +188,8 @@ static void on_rolled_out(
 
 static void roll_out(reload_t *reload, entry_t *entry, const shelf_mark_t *mark_) {
     entry->state = STATE_ROLLING;
-    /* Tried rules are what a worker that starts meanwhile must be given; scripts only once the others have built them. */
+    /* Tried rules are what a worker that starts meanwhile must be given; scripts only once the others have built
+       them. */
     if (source_slug(entry->source)) entry->live = *mark_;
     if (rollout_start(&reload->rollouts, entry->source, mark_) != 0) {
         refuse(entry, "out of memory");

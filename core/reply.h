@@ -3,8 +3,8 @@
 #define PERIGEE_REPLY_H
 #include "request.h"
 
-/* Answers with the value at the index of L: nil is 204; text is 200 text/plain; a table is 200 JSON, or an answer when it has
-   __answer. Anything else, or what cannot be encoded, is a 500 with a line in the log. */
+/* Answers with the value at the index of L: nil is 204; text is 200 text/plain; a table is 200 JSON, or an answer
+   when it has __answer. Anything else, or what cannot be encoded, is a 500 with a line in the log. */
 void reply_value(request_t *request, lua_State *L, int index);
 /* Answers application/problem+json for an error; detail may be NULL. */
 void reply_problem(request_t *request, int err, const char *detail);

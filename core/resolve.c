@@ -1,4 +1,5 @@
-/* resolve.c: a map from hosts and ids to tenant settings, filled by main.lua's tenants.resolve, one lookup at a time each. */
+/* resolve.c: a map from hosts and ids to tenant settings, filled by main.lua's tenants.resolve, one lookup at a time
+   each. */
 #include "resolve.h"
 #include "base/err.h"
 #include "base/log.h"

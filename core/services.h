@@ -1,4 +1,5 @@
-/* services.h: what scripts and the server share within one process: the loop, the settings, the engines, the tenants. */
+/* services.h: what scripts and the server share within one process: the loop, the settings, the engines, the
+   tenants. */
 #ifndef PERIGEE_SERVICES_H
 #define PERIGEE_SERVICES_H
 #include "base/loop.h"

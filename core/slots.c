@@ -173,8 +173,8 @@ static void start(slot_t *slot) {
     slot->slots->ops->started(slot->slots->data, slot);
 }
 
-/* Silence is counted in ticks of the master's own, not by the clock: after the whole machine has slept, the workers have
-   not been silent for longer than the master has been deaf. */
+/* Silence is counted in ticks of the master's own, not by the clock: after the whole machine has slept, the workers
+   have not been silent for longer than the master has been deaf. */
 static void judge(slot_t *slot, uint64_t now) {
     if (slot->state == SLOT_READY && ++slot->silent > TICKS) slot_doom(slot, "worker_stuck");
     if (slot->state == SLOT_STARTING && now - slot->since_ms > START_MAX_MS) {

@@ -18,7 +18,8 @@ bool source_is_slug(const char *name);
 const char *source_slug(const char *source);
 /* "tenants/SLUG" of a path below the tenants folder ("acme/samples/a.json"); false when it belongs to none. */
 bool source_of_path(const char *below, char out[SOURCE_MAX]);
-/* Names that editors and tools leave beside the real files: dot files, "x~", "#x#", "x.swp", "x.bak", "x.tmp", "x.orig". */
+/* Names that editors and tools leave beside the real files: dot files, "x~", "#x#", "x.swp", "x.bak", "x.tmp",
+   "x.orig". */
 bool source_ignores(const char *name);
 /* Calls cb for every tenant folder, in no order. A negative errno when the folder cannot be read. */
 int source_list(const char *tenants_dir, source_cb cb, void *data);

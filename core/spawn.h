@@ -5,8 +5,8 @@
 #include "base/bytes.h"
 
 /* Executes this very program as `worker`: a new address layout for each life. The worker finds fds from 3 on
-   (LISTEN_FDS), its channel behind them (PERIGEE_CHANNEL) and `settings` in PERIGEE_WORKER_CONFIG. The caller keeps fds,
-   which must be above 63, and owns *channel, the master's end. The pid, or a negative errno. */
+   (LISTEN_FDS), its channel behind them (PERIGEE_CHANNEL) and `settings` in PERIGEE_WORKER_CONFIG. The caller keeps
+   fds, which must be above 63, and owns *channel, the master's end. The pid, or a negative errno. */
 pid_t spawn_worker(const int *fds, int nfds, const char *settings, int *channel);
 
 #endif

@@ -1,4 +1,5 @@
-/* tenant_routes.c: hands a tenant's script the request and the shop, and turns the plain data it returns into an answer. */
+/* tenant_routes.c: hands a tenant's script the request and the shop, and turns the plain data it returns into an
+   answer. */
 #include "tenant_routes.h"
 #include "base/err.h"
 #include "base/log.h"

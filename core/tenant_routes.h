@@ -4,7 +4,8 @@
 #include "request.h"
 #include "sites.h"
 
-/* Runs the tenant's route for the request's method and path. False when the tenant has none; then nothing was answered. */
+/* Runs the tenant's route for the request's method and path. False when the tenant has none; then nothing was
+   answered. */
 /* The request behind the user of a task that tenant_routes_run started. */
 request_t *tenant_routes_request(void *user);
 bool tenant_routes_run(sites_t *sites, request_t *request);

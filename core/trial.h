@@ -27,8 +27,8 @@ pid_t trial_pid(const trial_t *trial);
 void trial_watch(trial_t *trial, poller_t *poller);
 /* Kills a child that makes no progress. */
 void trial_tick(trial_t *trial, uint64_t now);
-/* The child has ended with waitpid's status: the last results are handed over, the source that it died on is refused. What it
-   had not reached is left to the caller: *rest and the number returned, alive until trial_delete. */
+/* The child has ended with waitpid's status: the last results are handed over, the source that it died on is
+   refused. What it had not reached is left to the caller: *rest and the number returned, alive until trial_delete. */
 size_t trial_reaped(trial_t *trial, int status, char (**rest)[SOURCE_MAX]);
 
 #endif

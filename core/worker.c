@@ -74,8 +74,8 @@ static void log_failed(const char *what, int err) {
     log_event(LOG_ERROR, what, "\"error\":\"%s\"", err_name(err));
 }
 
-/* Serves once there are scripts, no edition is on its way and the tenants are stored: then no early request meets a shop
-   without its rules, or no shop at all. */
+/* Serves once there are scripts, no edition is on its way and the tenants are stored: then no early request meets a
+   shop without its rules, or no shop at all. */
 static void on_accept(deferred_t *deferred) {
     worker_t *worker = LIST_OWNER(deferred, worker_t, accept);
     if (worker->accepting || worker->draining || worker->loading || !server_app(worker->server))

@@ -12,8 +12,8 @@ typedef struct client_options {
 /* Costs nothing until the first fetch, which opens libcurl on a thread. Closes itself when the loop is deleted: every
    fetch then ends with ERR_CLOSED. NULL when out of memory. */
 client_t *client_new(const client_options_t *options);
-/* 0, and `done` follows exactly once, from the loop, never inside this call. ERR_INVALID (see fetch->detail) or ERR_BUSY;
-   then `done` is not called. */
+/* 0, and `done` follows exactly once, from the loop, never inside this call. ERR_INVALID (see fetch->detail) or
+   ERR_BUSY; then `done` is not called. */
 int client_start(client_t *client, fetch_t *fetch);
 /* Lets go: the connection is dropped, and `done` follows on a later turn with ERR_CANCELLED. */
 void client_cancel(fetch_t *fetch);

@@ -1,4 +1,5 @@
-/* connection.c: opens a database file the way Perigee needs it, runs jobs on it, and turns SQLite's codes into errors. */
+/* connection.c: opens a database file the way Perigee needs it, runs jobs on it, and turns SQLite's codes into
+   errors. */
 #include "sqlite/connection.h"
 #include <sqlite3.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 
 #define GROUP_MOST 64 /* transactions that share one commit */
 
-/* WAITING: in the queue. TAKEN: a thread works on it. OVER: job holds the result. DROPPED: cancelled before it was taken.
-   Guarded by the db's lock. */
+/* WAITING: in the queue. TAKEN: a thread works on it. OVER: job holds the result. DROPPED: cancelled before it was
+   taken. Guarded by the db's lock. */
 enum { OP_WAITING, OP_TAKEN, OP_OVER, OP_DROPPED };
 
 struct db {
@@ -167,7 +167,8 @@ static void run_group(connection_t *connection, db_op_t **group, size_t count) {
         run_again(connection, group, count, applied);
 }
 
-/* The leader begins, and only then looks who else waits: the more come while another process writes, the fewer commits. */
+/* The leader begins, and only then looks who else waits: the more come while another process writes, the fewer
+   commits. */
 static size_t run_leader(connection_t *connection, db_op_t **group) {
     job_t *job = &group[0]->job;
     job_clear(job);
@@ -195,7 +196,8 @@ static void run_write(work_t *work, void *connection) {
         finish(group[i]);
 }
 
-/* Also called for works that the pool skipped: a member of an earlier group is over although its own turn never came. */
+/* Also called for works that the pool skipped: a member of an earlier group is over although its own turn never
+   came. */
 static void on_done(work_t *work) {
     db_op_t *op = op_of(work);
     pthread_mutex_lock(&op->db->lock);

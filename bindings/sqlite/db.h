@@ -1,4 +1,5 @@
-/* db.h: one database file on a loop: a writer thread, reader threads, bounded queues, and transactions that share commits. */
+/* db.h: one database file on a loop: a writer thread, reader threads, bounded queues, and transactions that share
+   commits. */
 #ifndef PERIGEE_SQLITE_DB_H
 #define PERIGEE_SQLITE_DB_H
 #include "base/threads.h"
@@ -22,8 +23,9 @@ typedef enum {
     DB_PEEK   /* reads on the writer's connection, for what only that one knows (data_version) */
 } db_kind_t;
 
-/* One operation. The submitter owns the memory, clears it, fills kind, job's first part and done, and keeps it until done
-   is called: exactly once, on the loop, never inside db_submit. The result is in job; job.cells belongs to the submitter too. */
+/* One operation. The submitter owns the memory, clears it, fills kind, job's first part and done, and keeps it until
+   done is called: exactly once, on the loop, never inside db_submit. The result is in job; job.cells belongs to the
+   submitter too. */
 typedef struct db_op db_op_t;
 struct db_op {
     db_kind_t kind;
@@ -36,15 +38,15 @@ struct db_op {
     int state;
 };
 
-/* Starts the threads; the file is opened on first use, so that an unreadable one fails operations, not the start. NULL when out
-   of memory or threads. */
+/* Starts the threads; the file is opened on first use, so that an unreadable one fails operations, not the start.
+   NULL when out of memory or threads. */
 db_t *db_new(const db_options_t *options);
 /* Waits for the operations that run, ends those that wait with ERR_CLOSED, closes the file. */
 void db_delete(db_t *db);
 /* 0, or ERR_BUSY, ERR_CLOSED; then done is not called. */
 int db_submit(db_t *db, db_op_t *op);
-/* Lets go: a waiting operation is dropped, a running one stopped, and done follows (with ERR_CANCELLED unless it was too
-   late). */
+/* Lets go: a waiting operation is dropped, a running one stopped, and done follows (with ERR_CANCELLED unless it was
+   too late). */
 void db_cancel(db_op_t *op);
 
 #endif

@@ -12,8 +12,8 @@ typedef struct sqlite_options {
     size_t max_bytes; /* most bytes of one operation's rows; 0 for 16 MB */
 } sqlite_options_t;
 
-/* Closes itself, its files and its threads when the loop is deleted; every VM that uses it must be gone by then. NULL when
-   out of memory. */
+/* Closes itself, its files and its threads when the loop is deleted; every VM that uses it must be gone by then.
+   NULL when out of memory. */
 sqlite_t *sqlite_new(loop_t *loop, const sqlite_options_t *options);
 /* The file data_dir/NAME.db, the same one for the same name; the first open decides about durable. The engine owns it.
    ERR_INVALID (a name is 1 to 12 of a-z, 0-9, _), ERR_NO_MEMORY. */

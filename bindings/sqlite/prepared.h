@@ -16,8 +16,8 @@ typedef struct prepared {
 void prepared_create(prepared_t *prepared);
 /* Finalizes all; before the connection is closed. */
 void prepared_destroy(prepared_t *prepared);
-/* The statement of this text, prepared when it is new and ready to bind. It stays the cache's: sqlite3_reset it, and use
-   it only until the next call. An SQLite code; SQLITE_MISUSE when the text holds no statement, or several. */
+/* The statement of this text, prepared when it is new and ready to bind. It stays the cache's: sqlite3_reset it, and
+   use it only until the next call. An SQLite code; SQLITE_MISUSE when the text holds no statement, or several. */
 int prepared_get(prepared_t *prepared, sqlite3 *db, span_t sql, sqlite3_stmt **out);
 
 #endif

@@ -177,8 +177,8 @@ static int params_count(lua_State *L, int params) {
     return (int)n;
 }
 
-/* Checks all parameters before anything is acquired. Texts of objects (decimals) go to the end of the list `texts`, because
-   __tostring may raise. */
+/* Checks all parameters before anything is acquired. Texts of objects (decimals) go to the end of the list `texts`,
+   because __tostring may raise. */
 static void check_params(lua_State *L, int params, int texts) {
     int count = params_count(L, params);
     for (int i = 1; i <= count; i++) {

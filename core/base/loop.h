@@ -19,7 +19,8 @@ struct deadline {
     loop_t *loop; /* where it was last set, so that clearing needs no loop */
 };
 
-/* Put off to the end of this turn (after the callbacks of this poll). The caller owns the memory; in one queue or none. */
+/* Put off to the end of this turn (after the callbacks of this poll). The caller owns the memory; in one queue or
+   none. */
 typedef struct deferred deferred_t;
 typedef void (*deferred_cb)(deferred_t *deferred);
 struct deferred {

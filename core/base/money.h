@@ -35,8 +35,8 @@ int rate_contained(
 /* Sum with overflow and MONEY_MAX checked. */
 int money_add(int64_t a, int64_t b, int64_t *out);
 int money_mul(int64_t a, int64_t b, int64_t *out);
-/* Splits total over n weights (0 to MONEY_MAX) by largest remainder, ties to the earlier; the parts add up to total exactly.
-   All weights 0: everything to the first. */
+/* Splits total over n weights (0 to MONEY_MAX) by largest remainder, ties to the earlier; the parts add up to total
+   exactly. All weights 0: everything to the first. */
 void money_split(int64_t total, const int64_t *weights, int64_t *parts, size_t n);
 
 #endif

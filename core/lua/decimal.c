@@ -120,15 +120,15 @@ void decimal_push(lua_State *L, span_t text) {
 }
 
 bool decimal_at(lua_State *L, int index, span_t *text) {
-    int ref = vm_of(L)->decimal_mt;
-    decimal_t *decimal =
-        ref != 0 && lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
-    if (decimal == NULL || !lua_getmetatable(L, index)) return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    if (same) *text = (span_t){decimal->text, decimal->len};
-    return same;
+    const void *ours = vm_of(L)->decimal_at;
+    if (ours == NULL || lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+        return false;
+    bool same = lua_topointer(L, -1) == ours;
+    lua_pop(L, 1);
+    if (!same) return false;
+    const decimal_t *decimal = lua_touserdata(L, index);
+    *text = (span_t){decimal->text, decimal->len};
+    return true;
 }
 
 /* A decimal, a number or a number's text; the room holds a number's own text. */
@@ -224,6 +224,7 @@ int luaopen_decimal(lua_State *L) {
     luaL_register(L, NULL, meta);
     lua_pushliteral(L, "decimal");
     lua_setfield(L, -2, "__metatable");
+    vm_of(L)->decimal_at = lua_topointer(L, -1);
     vm_of(L)->decimal_mt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -24,19 +24,12 @@ void json_mark(lua_State *L, bool list) {
     set_mark(L, list ? vm->array_mt : vm->object_mt);
 }
 
-static bool top_is(lua_State *L, int ref) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    return same;
-}
-
 char json_marked(lua_State *L, int index) {
     const vm_t *vm = vm_of(L);
-    if (vm->array_mt == 0 || !lua_getmetatable(L, index)) return 0;
-    char mark = top_is(L, vm->array_mt) ? 'l' : top_is(L, vm->object_mt) ? 'o' : 0;
+    if (vm->array_at == NULL || !lua_getmetatable(L, index)) return 0;
+    const void *mark = lua_topointer(L, -1);
     lua_pop(L, 1);
-    return mark;
+    return mark == vm->array_at ? 'l' : mark == vm->object_at ? 'o' : 0;
 }
 
 /* Decoding */
@@ -230,8 +223,9 @@ static int l_is_array(lua_State *L) {
     return 1;
 }
 
-static int make_mark(lua_State *L, const char *name) {
+static int make_mark(lua_State *L, const char *name, const void **at) {
     lua_newtable(L);
+    *at = lua_topointer(L, -1);
     lua_pushstring(L, name);
     lua_setfield(L, -2, "__name");
     return luaL_ref(L, LUA_REGISTRYINDEX);
@@ -250,8 +244,8 @@ int luaopen_json(lua_State *L) {
     static const luaL_Reg functions[] = {{"decode", l_decode}, {"array", l_array},
         {"object", l_object}, {"is_array", l_is_array}, {NULL, NULL}};
     vm_t *vm = vm_of(L);
-    vm->array_mt = make_mark(L, "json.array");
-    vm->object_mt = make_mark(L, "json.object");
+    vm->array_mt = make_mark(L, "json.array", &vm->array_at);
+    vm->object_mt = make_mark(L, "json.object", &vm->object_at);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     push_encoder(L);

@@ -79,6 +79,25 @@ static void put_escape(buf_t *out, unsigned char c) {
     buf_printf(out, "\\u%04x", c);
 }
 
+/* Most texts need no escape: one look, one copy. */
+static bool put_plain(buf_t *out, span_t text, char before, char after) {
+    size_t i = 0;
+    while (i < text.len && is_plain((unsigned char)text.ptr[i]))
+        i++;
+    if (i < text.len) return false;
+    char *at = buf_reserve(out, text.len + 4);
+    if (at == NULL) return true;
+    char *to = at;
+    if (before != '\0') *to++ = before;
+    *to++ = '"';
+    memcpy(to, text.ptr, text.len);
+    to += text.len;
+    *to++ = '"';
+    if (after != '\0') *to++ = after;
+    out->len += (size_t)(to - at);
+    return true;
+}
+
 static bool put_text(buf_t *out, span_t text) {
     const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
     buf_char(out, '"');
@@ -104,7 +123,7 @@ static span_t string_at(lua_State *L, int index) {
 }
 
 static int put_string(encoder_t *enc, span_t text) {
-    if (put_text(enc->out, text)) return 0;
+    if (put_plain(enc->out, text, '\0', '\0') || put_text(enc->out, text)) return 0;
     return refuse(enc, ERR_INVALID, "a text is not valid UTF-8");
 }
 
@@ -150,7 +169,7 @@ static member_t *add_member(members_t *members) {
         bool first = members->all == members->few;
         member_t *fresh = realloc(first ? NULL : members->all, cap * sizeof *fresh);
         if (fresh == NULL) return NULL;
-        if (first) memcpy(fresh, members->few, sizeof members->few);
+        if (first) memcpy(fresh, members->few, members->count * sizeof *fresh);
         members->all = fresh;
         members->cap = cap;
     }
@@ -203,15 +222,21 @@ static int reorder(encoder_t *enc, members_t *members, size_t from) {
     return 0;
 }
 
+static int put_name(encoder_t *enc, span_t name) {
+    if (put_plain(enc->out, name, ',', ':')) return 0;
+    buf_char(enc->out, ',');
+    int err = put_string(enc, name);
+    buf_char(enc->out, ':');
+    return err;
+}
+
 static int put_member(encoder_t *enc, members_t *members) {
     if (lua_type(enc->L, -2) != LUA_TSTRING) {
         return refuse(enc, ERR_INVALID, "a table mixes names and numbers as keys");
     }
     span_t name = string_at(enc->L, -2);
     size_t from = enc->out->len;
-    buf_char(enc->out, ',');
-    int err = put_string(enc, name);
-    buf_char(enc->out, ':');
+    int err = put_name(enc, name);
     if (err == 0) err = put_value(enc);
     if (err != 0) {
         prepend_name(enc, name);
@@ -226,8 +251,10 @@ static int put_member(encoder_t *enc, members_t *members) {
 /* The first key and value are on the stack already. Every member begins with a comma; the first one's becomes the
    brace. */
 static int put_object(encoder_t *enc) {
-    members_t members = {.cap = FEW};
+    members_t members;
     members.all = members.few;
+    members.count = 0;
+    members.cap = FEW;
     size_t from = enc->out->len;
     int err;
     do {

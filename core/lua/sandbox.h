@@ -46,8 +46,8 @@ int sandbox_load(
 void sandbox_begin(sandbox_t *sandbox, uint64_t seed);
 /* Runs the chunk `ref` afresh in a new environment, then calls what it returned: push puts nargs arguments
    (protected, hooked), take reads the result at the top of the stack (protected, hooked, raw access only) and
-   returns 0 or fills fault->text and returns an error. 0 or fault filled. With push NULL nothing is called: take reads what the chunk itself
-   returned. */
+   returns 0 or fills fault->text and returns an error. 0 or fault filled. With push NULL nothing is called: take
+   reads what the chunk itself returned. */
 int sandbox_call(sandbox_t *sandbox, int ref, int (*push)(lua_State *L, void *data),
     int (*take)(lua_State *L, void *data, sandbox_fault_t *fault), void *data,
     sandbox_fault_t *fault);

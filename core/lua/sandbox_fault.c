@@ -47,6 +47,7 @@ static int name_of(sandbox_t *sandbox, const char *text) {
 void sandbox_fault_text(sandbox_t *sandbox, const char *text, sandbox_fault_t *fault) {
     sandbox_fault_set(fault, name_of(sandbox, text), "", "");
     const char *rest = split(text, fault);
+    if (!*rest) rest = err_text(fault->err);
     copy(fault->text, sizeof fault->text, rest, strlen(rest));
 }
 

@@ -32,9 +32,10 @@ typedef struct vm {
     size_t idle_count;
     vm_fn call_fn; /* handed to the trampoline of vm_call */
     void *call_data;
-    int trampoline, traceback;           /* registry references */
-    int decimal_mt, array_mt, object_mt; /* the same, 0 until the module is opened */
-    volatile sig_atomic_t depth;         /* resumes and protected calls that run now */
+    int trampoline, traceback;                     /* registry references */
+    int decimal_mt, array_mt, object_mt;           /* the same, 0 until the module is opened */
+    const void *decimal_at, *array_at, *object_at; /* the metatables' addresses, for a quick look */
+    volatile sig_atomic_t depth;                   /* resumes and protected calls that run now */
     volatile sig_atomic_t interrupted;
     const char *interrupt_text;
 } vm_t;

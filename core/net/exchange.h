@@ -51,7 +51,8 @@ struct exchange {
 typedef struct exchange_ops {
     /* A whole request. Answer now or later; when not answered on return, the net room calls exchange_keep itself. */
     void (*request)(void *data, exchange_t *exchange);
-    /* The client left before the answer (reset, or the server closes). The exchange ends after this call; do not answer. */
+    /* The client left before the answer (reset, or the server closes). The exchange ends after this call; do not
+       answer. */
     void (*gone)(void *data, exchange_t *exchange);
     /* The answer has been handed to the socket, or the exchange has gone: the last look before the arena goes. */
     void (*ended)(void *data, exchange_t *exchange);
@@ -77,7 +78,8 @@ typedef struct answer {
     bool close;  /* close the connection afterwards */
 } answer_t;
 /* Answers once. Puts status line, Date, Content-Length (also for HEAD, without the body; none for 204 and 304),
-   Connection when needed. From a `request` callback or from any later turn. After it, only `ended` sees the exchange. */
+   Connection when needed. From a `request` callback or from any later turn. After it, only `ended` sees the
+   exchange. */
 void exchange_answer(exchange_t *exchange, const answer_t *answer);
 /* The status line's reason phrase, "" when unknown. */
 const char *exchange_reason(int status);

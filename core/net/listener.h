@@ -23,7 +23,8 @@ void net_limits_default(net_limits_t *limits);
 /* All of a worker's connections. */
 typedef struct net net_t;
 net_t *net_new(loop_t *loop, const net_limits_t *limits, const exchange_ops_t *ops);
-/* Accepts on a listening socket that the caller keeps (a copy of the descriptor is used). 0 or a negative libuv code. */
+/* Accepts on a listening socket that the caller keeps (a copy of the descriptor is used). 0 or a negative libuv
+   code. */
 int net_listen(net_t *net, int fd);
 /* Stops accepting; idle connections close now, busy ones after their answer (Connection: close). drained is called
    once on a later turn, when none is left; after max_ms what is left is reset. */

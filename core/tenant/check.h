@@ -27,13 +27,13 @@ typedef struct check_report {
 void check_report_create(check_report_t *report);
 void check_report_destroy(check_report_t *report);
 
-/* Runs it all; may take seconds and must not run on a loop: in a child of the master, or in the CLI. `settings` may be NULL: then
-   those of the edition's tenant.json, else a shop in USD. The edition must live as long as the report. 0 when it may serve,
-   else the first error. */
+/* Runs it all; may take seconds and must not run on a loop: in a child of the master, or in the CLI. `settings` may
+   be NULL: then those of the edition's tenant.json, else a shop in USD. The edition must live as long as the report.
+   0 when it may serve, else the first error. */
 int edition_check(edition_t *edition, const settings_t *settings, check_report_t *report);
 
-/* "tenants/acme/pricing.lua:3: pricing: sentence (code)" lines and a line of what was used. `folder` is the tenants' folder, as the
-   user wrote it. */
+/* "tenants/acme/pricing.lua:3: pricing: sentence (code)" lines and a line of what was used. `folder` is the tenants'
+   folder, as the user wrote it. */
 void check_report_text(const check_report_t *report, const char *folder, buf_t *out);
 /* {"ok":true,"edition":HASH,"samples":3,"findings":[{"file","line","kind","severity","code","detail","sample"}],
    "budget":{"instructions":{"used","limit"},…}}. */

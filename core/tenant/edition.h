@@ -28,8 +28,8 @@ typedef struct edition {
     size_t nsamples;
 } edition_t;
 
-/* Reads tenants_dir/slug (blocking; in the master, the CLI and tests only). ERR_NOT_FOUND, ERR_TOO_LARGE, or a libuv code;
-   why gets a sentence with the file's name. */
+/* Reads tenants_dir/slug (blocking; in the master, the CLI and tests only). ERR_NOT_FOUND, ERR_TOO_LARGE, or a libuv
+   code; why gets a sentence with the file's name. */
 int edition_read(
     const char *tenants_dir, const char *slug, edition_t **out, char *why, size_t size);
 /* One JSON text that holds the whole edition, and back: how an edition travels from the master to a worker. */

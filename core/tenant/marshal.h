@@ -4,8 +4,8 @@
 #include "tenant/price.h"
 
 /* One per VM. Numbers are in the tables from the start; texts, lists and the parts of ctx appear on first use through
-   __index. A table that still has parts to come carries the metafield "__fill", a C function of the table that puts them
-   all in: pairs, next and rawget of the sandbox call it first, so that a script cannot tell. */
+   __index. A table that still has parts to come carries the metafield "__fill", a C function of the table that puts
+   them all in: pairs, next and rawget of the sandbox call it first, so that a script cannot tell. */
 typedef struct marshal {
     int holder; /* registry reference of the table with constructors, metatables and the tables in use */
     const settings_t *settings;

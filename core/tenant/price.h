@@ -29,7 +29,8 @@ typedef struct price_input {
     span_t channel;          /* "web" when empty */
     int64_t now_ms;          /* wall clock */
     uint64_t seed;           /* of math.random and ctx.seed; see price_seed */
-    /* Fetches what a line does not hold yet, when a rule reads it: NULL for none. May be NULL itself. Raises nothing. */
+    /* Fetches what a line does not hold yet, when a rule reads it: NULL for none. May be NULL itself. Raises
+       nothing. */
     const value_t *(*part)(void *data, size_t line, price_part_t part);
     void *data;
 } price_input_t;

@@ -32,8 +32,8 @@ typedef struct result {
     size_t count;
 } result_t;
 
-/* Reads the value at the top of the stack. nil is an empty list. 0, or ERR_BAD_RESULT with a sentence in why that names the
-   element and the field. Runs no metamethod and allocates nothing in the VM beyond the stack. */
+/* Reads the value at the top of the stack. nil is an empty list. 0, or ERR_BAD_RESULT with a sentence in why that
+   names the element and the field. Runs no metamethod and allocates nothing in the VM beyond the stack. */
 int result_read(lua_State *L, rule_kind_t kind, result_t *result, char *why, size_t size);
 
 #endif

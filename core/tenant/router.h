@@ -25,7 +25,8 @@ router_t *router_new(void);
 void router_delete(router_t *router);
 /* spec: "GET /size-guide/:brand". HEAD follows from GET. ERR_INVALID with a sentence, ERR_CONFLICT when it is taken. */
 int router_add(router_t *router, span_t spec, int index, char *why, size_t size);
-/* path is percent-encoded as sent; an encoded slash stays inside its segment. ERR_INVALID for a bad escape, a NUL or text that is not UTF-8; else 0. */
+/* path is percent-encoded as sent; an encoded slash stays inside its segment. ERR_INVALID for a bad escape, a NUL or
+   text that is not UTF-8; else 0. */
 int router_match(
     const router_t *router, span_t method, span_t path, arena_t *arena, route_match_t *out);
 

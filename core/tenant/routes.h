@@ -8,8 +8,9 @@
 #define ROUTES_MAX 200 /* routes of one tenant */
 
 typedef struct routes routes_t;
-/* Loads the edition's routes.lua (keeping a reference to the edition), runs it once and reads the names it declares. 0, or fault filled: a name that is no
-   route, a path that belongs to the platform, a value that is not a function. `tail` as in sandbox_new. */
+/* Loads the edition's routes.lua (keeping a reference to the edition), runs it once and reads the names it declares.
+   0, or fault filled: a name that is no route, a path that belongs to the platform, a value that is not a function.
+   `tail` as in sandbox_new. */
 int routes_open(edition_t *edition, loop_t *loop, const sandbox_limits_t *limits,
     void (*tail)(void *data, span_t line), void *data, routes_t **out, sandbox_fault_t *fault);
 /* No task of it may be alive. */

@@ -16,8 +16,9 @@ typedef struct settings {
     value_t document;                /* the whole tenant document, as the API shows it */
     value_t
         settings; /* document.settings: currency, taxRate, freeShippingThreshold, lowStockThreshold, … */
-    /* What a rule sees as ctx.tenant.settings: the same with freeShippingThreshold and shippingRate (5.00 by default, 500
-       where the currency has no minor unit) in minor units, taxRate ("0" by default) as exact text, and currency. */
+    /* What a rule sees as ctx.tenant.settings: the same with freeShippingThreshold and shippingRate (5.00 by
+       default, 500 where the currency has no minor unit) in minor units, taxRate ("0" by default) as exact text, and
+       currency. */
     value_t for_rules;
     char currency[4];
     int digits;
@@ -27,8 +28,8 @@ typedef struct settings {
     const zone_t *zone;            /* settings.timeZone, "UTC" by default */
 } settings_t;
 
-/* From the document (copied). NULL with a sentence that names the field in why: an unknown currency or time zone, a rate that is not
-   decimal. */
+/* From the document (copied). NULL with a sentence that names the field in why: an unknown currency or time zone, a
+   rate that is not decimal. */
 settings_t *settings_new(const value_t *document, char *why, size_t size);
 settings_t *settings_ref(settings_t *settings);
 void settings_unref(settings_t *settings);

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A bucket of processor time that fills at `percent` of the clock. Short calls are free. Only processor time counts, since
-   a call that was preempted took nothing from its neighbours; reading that clock costs a system call, so it is read only
-   while a tenant is watched, which begins with a call that looked long on the wall clock. */
+/* A bucket of processor time that fills at `percent` of the clock. Short calls are free. Only processor time counts,
+   since a call that was preempted took nothing from its neighbours; reading that clock costs a system call, so it is
+   read only while a tenant is watched, which begins with a call that looked long on the wall clock. */
 typedef struct share {
     unsigned percent; /* 0: no bound */
     int64_t credit_ns;

@@ -30,15 +30,17 @@ void tenants_delete(tenants_t *tenants);
 int tenants_swap(tenants_t *tenants, edition_t *edition);
 /* Forgets the tenant's own edition: the defaults serve it from now on. */
 void tenants_drop(tenants_t *tenants, span_t slug);
-/* The tenant of the slug, made on the default edition when it has none of its own; valid until the loop's next turn. NULL
-   when there is no default edition either, or out of memory. */
+/* The tenant of the slug, made on the default edition when it has none of its own; valid until the loop's next turn.
+   NULL when there is no default edition either, or out of memory. */
 tenant_t *tenants_find(tenants_t *tenants, span_t slug);
 /* Walks the tenants in no order: *at starts with 0; NULL at the end. */
 tenant_t *tenants_next(const tenants_t *tenants, size_t *at);
 
-/* Notes a tenant's settings as the store has them, by their slug, for those who know only the slug. Keeps a reference. */
+/* Notes a tenant's settings as the store has them, by their slug, for those who know only the slug. Keeps a
+   reference. */
 void tenants_settle(tenants_t *tenants, settings_t *settings);
-/* The settings noted last, else those of the edition's tenant.json; alive until the next note or swap. NULL with a sentence. */
+/* The settings noted last, else those of the edition's tenant.json; alive until the next note or swap. NULL with a
+   sentence. */
 const settings_t *tenant_settings(tenant_t *tenant, char *why, size_t size);
 
 span_t tenant_slug(const tenant_t *tenant);
@@ -46,11 +48,11 @@ span_t tenant_slug(const tenant_t *tenant);
 edition_t *tenant_edition(const tenant_t *tenant);
 edition_t *tenant_last_good(const tenant_t *tenant); /* or NULL */
 
-/* Prices with the current edition. When a rule fails, settings->on_rule_error decides: `last_good` prices all four again
-   with the last edition that worked (fell_back, and `fault` says why; without one, a call that only ran out of time is
-   tried once more); `refuse`, or a failure there too, gives priced = false with err and reason. After 3 budget kills
-   within a minute the current edition rests for a minute. A tenant beyond its share gets ERR_BUSY and retry_after_ms.
-   0 when priced, else quote->err. */
+/* Prices with the current edition. When a rule fails, settings->on_rule_error decides: `last_good` prices all four
+   again with the last edition that worked (fell_back, and `fault` says why; without one, a call that only ran out of
+   time is tried once more); `refuse`, or a failure there too, gives priced = false with err and reason. After 3
+   budget kills within a minute the current edition rests for a minute. A tenant beyond its share gets ERR_BUSY and
+   retry_after_ms. 0 when priced, else quote->err. */
 int tenant_price(tenant_t *tenant, const settings_t *settings, const price_input_t *input,
     arena_t *arena, quote_t *quote);
 

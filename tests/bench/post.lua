@@ -11,5 +11,6 @@ end
 
 function request()
   at = (at + 1) % shops
-  return wrk.format("POST", wrk.path, { ["Content-Type"] = "application/json", Host = "bench" .. at .. ".localhost" }, body)
+  local headers = { ["Content-Type"] = "application/json", Host = "bench" .. at .. ".localhost" }
+  return wrk.format("POST", wrk.path, headers, body)
 end

@@ -15,9 +15,9 @@ def main(target, corpus):
     steps = [("the kept corpus", kept)]
     with tempfile.TemporaryDirectory() as work:
         # New inputs go to the temporary folder; -max_total_time is only a ceiling for slow machines.
-        steps.append(("a search from seed " + SEED, [f"-seed={SEED}", f"-runs={RUNS}", "-max_total_time=60",
-                                                     "-timeout=60", "-rss_limit_mb=4096", "-artifact_prefix=" + work + "/",
-                                                     work, corpus]))
+        search = [f"-seed={SEED}", f"-runs={RUNS}", "-max_total_time=60", "-timeout=60", "-rss_limit_mb=4096",
+                  "-artifact_prefix=" + work + "/", work, corpus]
+        steps.append(("a search from seed " + SEED, search))
         bad = False
         for number, (what, arguments) in enumerate(steps, 1):
             done = subprocess.run([target, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -32,6 +32,14 @@ def eventually(condition, what, seconds=60):
         time.sleep(0.02)
 
 
+def is_worker(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as source:
+            return source.read().split(b"\0")[1:2] == [b"worker"]
+    except OSError:
+        return False
+
+
 class Server:
     """One `perigee serve` with the demo configuration; keyword arguments become PERIGEE_<KEY> overrides."""
 
@@ -92,8 +100,9 @@ class Server:
             return ""
 
     def worker_pids(self):
+        """The workers that have started; a trial is a child of the master too."""
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as source:
-            return [int(pid) for pid in source.read().split()]
+            return [int(pid) for pid in source.read().split() if is_worker(pid)]
 
     def stop(self):
         """SIGTERM; returns the exit code."""

@@ -1,4 +1,5 @@
-/* script_host.h: runs Lua in a trusted VM with the tree's own scripts and the module sqlite, for the bindings' tests. */
+/* script_host.h: runs Lua in a trusted VM with the tree's own scripts and the module sqlite, for the bindings'
+   tests. */
 #ifndef PERIGEE_TESTS_SCRIPT_HOST_H
 #define PERIGEE_TESTS_SCRIPT_HOST_H
 #include <ftw.h>

@@ -1,4 +1,5 @@
-/* test_http_client.c: answers, redirects, limits, refusals and endings of the HTTP client, against a server of its own. */
+/* test_http_client.c: answers, redirects, limits, refusals and endings of the HTTP client, against a server of its
+   own. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* test_sqlite_db.c: one file, several writers: nothing is lost, everything ends, and failures stay with who caused them. */
+/* test_sqlite_db.c: one file, several writers: nothing is lost, everything ends, and failures stay with who caused
+   them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

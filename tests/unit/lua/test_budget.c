@@ -1,4 +1,5 @@
-/* test_budget.c: what ends a script and when, under clocks of the test's own; and what a call leaves to the next one. */
+/* test_budget.c: what ends a script and when, under clocks of the test's own; and what a call leaves to the next
+   one. */
 #include "lua/tenant.h"
 #include "lua/budget.h"
 #ifdef PERIGEE_SANITIZE

@@ -1,5 +1,5 @@
-/* test_reachable.c: everything a tenant's script can reach is on tests/hostile/allowlist.txt, found as an attacker with a
-   debugger would: through fields, metatables, upvalues and environments. */
+/* test_reachable.c: everything a tenant's script can reach is on tests/hostile/allowlist.txt, found as an attacker
+   with a debugger would: through fields, metatables, upvalues and environments. */
 #include "lua/tenant.h"
 #include "base/map.h"
 
@@ -36,8 +36,8 @@ static size_t list_keys(lua_State *L, int table, char (*keys)[80]) {
     return n;
 }
 
-/* In the order of the keys, so that what is reached twice always has the same name. A metatable's __index is named as the
-   table itself: that is where a script finds it. */
+/* In the order of the keys, so that what is reached twice always has the same name. A metatable's __index is named
+   as the table itself: that is where a script finds it. */
 static void visit_fields(lua_State *L, walk_t *walk, const char *path, bool meta) {
     int table = lua_gettop(L);
     char name[200];
@@ -126,7 +126,8 @@ static size_t read_list(char (*lines)[120]) {
     return n;
 }
 
-/* A rule with a name on everything it could hold: its own environment leads to the libraries, a text to the text functions. */
+/* A rule with a name on everything it could hold: its own environment leads to the libraries, a text to the text
+   functions. */
 static const char RULE[] =
     "local text, number = 'text', 1 "
     "local iterate, list, state = pairs({a = 1}) "

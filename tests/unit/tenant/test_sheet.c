@@ -1,4 +1,5 @@
-/* test_sheet.c: known sums, rounding, largest remainder, floors, taxes; and random carts against a second, slow formula. */
+/* test_sheet.c: known sums, rounding, largest remainder, floors, taxes; and random carts against a second, slow
+   formula. */
 #include "tenant/rig.h"
 #include "tenant/sheet.h"
 

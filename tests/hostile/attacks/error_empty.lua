@@ -1,0 +1,2 @@
+-- expect: rule_error
+error("", 0)
