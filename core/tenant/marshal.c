@@ -2,8 +2,8 @@
 #include "tenant/marshal.h"
 #include "base/err.h"
 
-/* The line's number stands in its table at [0], where neither # nor ipairs looks, until the table is filled. A script that
-   writes it reads another line of its own cart; the number is checked. */
+/* The line's number stands in its table at [0], where neither # nor ipairs looks, until the table is filled. A
+   script that writes it reads another line of its own cart; the number is checked. */
 #define LINE_SLOT 0
 
 enum {
