@@ -122,10 +122,16 @@ static int push_handler(lua_State *L, void *data) {
     return 1;
 }
 
+/* By its address a task is known for a handler's. */
+static const task_ops_t HANDLER = {.done = on_done};
+
+request_t *server_request_of(const task_t *task) {
+    return task && task_get_ops(task) == &HANDLER ? task_user(task) : NULL;
+}
+
 static void run_handler(request_t *request) {
-    static const task_ops_t OPS = {.done = on_done};
     task_options_t options = {.vm = request->app->vm,
-        .ops = &OPS,
+        .ops = &HANDLER,
         .user = request,
         .deadline_ms = request->deadline_ms,
         .request_id = request->id};

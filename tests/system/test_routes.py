@@ -220,8 +220,8 @@ class Routes(Case):
 
     def test_headers_of_the_platform_are_refused(self):
         for name, text in (("Set-Cookie", "perigee_session=x"), ("Content-Length", "3"),
-                           ("Transfer-Encoding", "chunked"), ("Connection", "close"), ("X-Request-ID", "x"), ("X-Split", "a\r\nSet-Cookie: b=c"),
-                           ("a: b", "c")):
+                           ("Transfer-Encoding", "chunked"), ("Connection", "close"), ("X-Request-ID", "x"),
+                           ("X-Split", "a\r\nSet-Cookie: b=c"), ("a: b", "c")):
             with self.subTest(name):
                 answer = self.call("POST", "/answer", json={"headers": {name: text}, "body": "b"})
                 self.plain_500(answer)
