@@ -14,6 +14,7 @@
 #include "watch.h"
 
 #define DRAIN_EXTRA_MS 2000 /* a worker that drains ends by itself within drain_ms */
+#define LEAVING_MS 100      /* how often the end is looked at */
 #define EARLY_DEATHS 3      /* before the first worker is ready: the start is in vain */
 
 typedef struct master {
@@ -30,7 +31,6 @@ typedef struct master {
     poller_t poller;
     int signals;
     bool serving; /* the listening line is out */
-    bool reaping; /* children have ended */
     bool leaving;
     uint64_t leave_ms; /* when those that are left are killed */
     int early_deaths;
@@ -99,11 +99,10 @@ static void on_lost(void *data, slot_t *slot) {
 static const slots_ops_t SLOTS_OPS = {
     .started = on_started, .message = on_message, .ready = on_ready, .lost = on_lost};
 
-/* Between two rounds of the poller: what goes with a child may have its turn in the round that tells of its end. */
+/* Between two rounds of the poller: what goes with a child may have its turn in the round that tells of its end. It asks
+   in every round, and not only after a SIGCHLD: a missed one would leave a dead worker in its slot for good. */
 static void reap(master_t *master) {
     int status;
-    if (!master->reaping) return;
-    master->reaping = false;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (!slots_reaped(&master->slots, pid, status)) {
             reload_reaped(&master->reload, pid, status);
@@ -118,8 +117,7 @@ static void on_signal(void *data, short events) {
     while (read(master->signals, &info, sizeof(info)) == sizeof(info)) {
         switch (info.ssi_signo) {
         case SIGCHLD:
-            master->reaping = true;
-            break;
+            break; /* it has ended the round, which is all it is for */
         case SIGHUP:
             reload_all(&master->reload);
             break;
@@ -204,7 +202,7 @@ static void watch_all(master_t *master) {
     poller_add(&master->poller, master->signals, POLLIN, on_signal, master);
     slots_watch(&master->slots, &master->poller);
     if (master->leaving) {
-        poller_wake(&master->poller, master->leave_ms);
+        poller_wake(&master->poller, poller_now() + LEAVING_MS);
         return;
     }
     poller_add(&master->poller, watch_fd(master->watch), POLLIN, on_edit, master->watch);

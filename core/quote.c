@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "lua/await.h"
 #include "lua/json.h"
-#include "services.h"
+#include "server.h"
 #include <stdio.h>
 
 #define CODES_MAX 100
@@ -337,6 +337,13 @@ static int fail(call_t *call, int err) {
     return await_push_error(call->L, err, call->why[0] ? call->why : NULL);
 }
 
+/* For the log line of the request that asked. */
+static void note_edition(const call_t *call) {
+    request_t *request = server_request_of(task_of(call->L));
+    const char *hash = call->quote.edition;
+    if (request) request->edition = arena_dup(&request->exchange->arena, hash, strlen(hash) + 1);
+}
+
 /* (tenant, cart, call); runs protected, so that the arena always goes. */
 static int price_protected(lua_State *L) {
     call_t *call = lua_touserdata(L, 3);
@@ -355,6 +362,7 @@ static int price_protected(lua_State *L) {
     if (!settings) return fail(call, ERR_UNAVAILABLE);
     if (read_cart(call, CART)) return fail(call, call->err);
     tenant_price(tenant, settings, &call->input, &call->arena, &call->quote);
+    note_edition(call);
     push_quote(L, call);
     return 1;
 }

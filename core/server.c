@@ -122,10 +122,16 @@ static int push_handler(lua_State *L, void *data) {
     return 1;
 }
 
+/* By its address a task is known for a handler's. */
+static const task_ops_t HANDLER = {.done = on_done};
+
+request_t *server_request_of(const task_t *task) {
+    return task && task_get_ops(task) == &HANDLER ? task_user(task) : NULL;
+}
+
 static void run_handler(request_t *request) {
-    static const task_ops_t OPS = {.done = on_done};
     task_options_t options = {.vm = request->app->vm,
-        .ops = &OPS,
+        .ops = &HANDLER,
         .user = request,
         .deadline_ms = request->deadline_ms,
         .request_id = request->id};
@@ -146,17 +152,25 @@ static void run_api(request_t *request) {
         run_handler(request);
 }
 
-/* The path is an API path with other methods: OPTIONS tells them, anything else is refused with them. */
+/* The path is known with other methods: OPTIONS tells them, anything else is refused with them. */
 static void answer_allow(request_t *request) {
-    char line[96];
-    int len = snprintf(line, sizeof line, "Allow: %s\r\n", request->match.allow);
-    span_t allow = {line, (size_t)len};
+    buf_t *lines = server_lines(request->server);
+    char allow[96];
+    snprintf(allow, sizeof allow, "Allow: %s\r\n", request->match.allow);
     if (request->exchange->method != METHOD_OPTIONS) {
-        reply_problem_with(request, ERR_METHOD_NOT_ALLOWED, NULL, allow);
+        reply_problem_with(request, ERR_METHOD_NOT_ALLOWED, NULL, span_of(allow));
         return;
     }
-    answer_t answer = {.status = 204, .headers = allow};
+    buf_printf(lines, "%sX-Request-ID: %s\r\n", allow, request->id);
+    answer_t answer = {.status = 204, .headers = buf_view(lines)};
     exchange_answer(request->exchange, &answer);
+}
+
+static void answer_unknown(request_t *request) {
+    if (request->match.path_known)
+        answer_allow(request);
+    else
+        reply_problem(request, ERR_NOT_FOUND, "there is nothing at this path");
 }
 
 static void on_tenant(request_t *request, int err) {
@@ -172,10 +186,8 @@ static void on_tenant(request_t *request, int err) {
         reply_problem(request, ERR_INVALID, "the path is not well-formed");
     else if (request->match.route)
         run_api(request);
-    else if (request->match.path_known)
-        answer_allow(request);
-    else if (!tenant_routes_run(request->server->sites, request))
-        reply_problem(request, ERR_NOT_FOUND, "there is nothing at this path");
+    else if (request->match.path_known || !tenant_routes_run(server->sites, request))
+        answer_unknown(request);
 }
 
 static request_t *request_new(server_t *server, exchange_t *exchange) {

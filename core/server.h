@@ -18,6 +18,8 @@ void server_set_ready(server_t *server, bool ready);
 /* Cached tenants are looked up again: all, or one slug. */
 void server_forget_tenants(server_t *server);
 request_t *server_find(server_t *server, double handle);
+/* The request whose API handler the task runs; NULL for any other task, and for NULL. */
+request_t *server_request_of(const task_t *task);
 /* Buffers for the answer being built, emptied by this call. */
 buf_t *server_body(server_t *server);
 buf_t *server_lines(server_t *server);

@@ -1,6 +1,7 @@
 /* shop.c: carries a call of a tenant's script to the trusted service of the same name, as plain data both ways. */
 #include "shop.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "lua/value.h"
 #include "services.h"
 #include "tenant_routes.h"
@@ -74,14 +75,40 @@ static void take_result(call_t *call, lua_State *L, int nresults) {
         set_error(call, "internal", why);
 }
 
+/* What problem.raise raised is meant for the caller; false when it was something else. */
+static bool take_raised(call_t *call, lua_State *L, int nresults) {
+    if (nresults == 0 || !lua_istable(L, -1)) return false;
+    lua_getfield(L, -1, "json");
+    bool raised = lua_istable(L, -1);
+    if (raised) {
+        lua_getfield(L, -1, "code");
+        lua_getfield(L, -2, "detail");
+        set_error(call, lua_tostring(L, -2), lua_tostring(L, -1));
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+    return raised;
+}
+
+static void log_failure(const call_t *call, const char *error) {
+    buf_t *line = log_begin(LOG_ERROR, "shop_call_failed");
+    if (!line) return;
+    buf_text(line, ",\"tenant\":");
+    buf_json(line, call->settings->slug);
+    buf_printf(line, ",\"call\":\"%s\",\"error\":", call->name);
+    buf_json(line, span_of(error));
+    log_end();
+}
+
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
-    (void)error;
     call_t *call = task_user(task);
     call->task = NULL;
-    if (end == TASK_OK)
+    if (end == TASK_OK) {
         take_result(call, L, nresults);
-    else
+    } else if (end != TASK_ERROR || !take_raised(call, L, nresults)) {
         set_error(call, end == TASK_TIMEOUT ? "timeout" : "internal", NULL);
+        if (end == TASK_ERROR) log_failure(call, error);
+    }
     await_finish(&call->await);
 }
 

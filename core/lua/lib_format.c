@@ -107,21 +107,27 @@ static void put_string(text_t *text, const directive_t *d, int arg) {
 }
 #pragma GCC diagnostic pop
 
+/* One byte as it stands in source text; a digit behind it must not join its code. */
+static void put_escaped(text_t *text, unsigned char c, bool digit_follows) {
+    char code[8];
+    if (c == '"' || c == '\\' || c == '\n')
+        snprintf(code, sizeof code, "\\%c", c);
+    else
+        snprintf(code, sizeof code, digit_follows ? "\\%03d" : "\\%d", c);
+    text_put(text, code, strlen(code));
+    budget_work(text->L, 32);
+}
+
 static void put_quoted(text_t *text, int arg) {
     size_t len;
     const char *value = luaL_checklstring(text->L, arg, &len);
     text_put(text, "\"", 1);
     for (size_t i = 0; i < len; i++) {
-        char code[8];
         unsigned char c = (unsigned char)value[i];
-        bool digits = i + 1 < len && isdigit((unsigned char)value[i + 1]);
-        if (c == '"' || c == '\\' || c == '\n')
-            snprintf(code, sizeof code, "\\%c", c);
-        else if (c < 32 || c == 127)
-            snprintf(code, sizeof code, digits ? "\\%03d" : "\\%d", c);
+        if (c == '"' || c == '\\' || c < 32 || c == 127)
+            put_escaped(text, c, i + 1 < len && isdigit((unsigned char)value[i + 1]));
         else
-            snprintf(code, sizeof code, "%c", c);
-        text_put(text, code, strlen(code));
+            text_put(text, &value[i], 1);
     }
     text_put(text, "\"", 1);
     budget_work(text->L, len);

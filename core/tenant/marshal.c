@@ -2,9 +2,9 @@
 #include "tenant/marshal.h"
 #include "base/err.h"
 
-/* The line's number, in its table until the table is filled. A script that writes it reads another line of its own
-   cart; the number is checked. */
-#define LINE_KEY "\1line"
+/* The line's number stands in its table at [0], where neither # nor ipairs looks, until the table is filled. A
+   script that writes it reads another line of its own cart; the number is checked. */
+#define LINE_SLOT 0
 
 enum {
     SLOT_LINE = 1,
@@ -23,7 +23,7 @@ static const char TEMPLATES[] =
     "return function(price, quantity, subtotal, weight_grams, at)\n"
     "  return { price = price, quantity = quantity, subtotal = subtotal, weight_grams = "
     "weight_grams,\n"
-    "    [\"\\1line\"] = at }\n"
+    "    [0] = at }\n"
     "end, function(currency, count, subtotal, items)\n"
     "  return { currency = currency, count = count, subtotal = subtotal, items = items,\n"
     "    discounted = nil, shipping = nil, tax = nil, total = nil }\n"
@@ -193,8 +193,7 @@ static const part_t CTX_PARTS[] = {{"tenant", push_tenant}, {"customer", push_cu
     {"address", push_address}, {"currency", push_currency}, {"now", push_now}, {NULL, NULL}};
 
 static bool find_line(lua_State *L, const marshal_t *marshal, size_t *line) {
-    lua_pushliteral(L, LINE_KEY);
-    lua_rawget(L, 1);
+    lua_rawgeti(L, 1, LINE_SLOT);
     lua_Number number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
     lua_pop(L, 1);
     if (!(number >= 1 && number <= (lua_Number)marshal->input->nlines)) return false;
@@ -249,9 +248,8 @@ static int fill_line(lua_State *L) {
     size_t line;
     const marshal_t *marshal = marshal_here(L);
     if (!marshal || !find_line(L, marshal, &line)) return 0;
-    lua_pushliteral(L, LINE_KEY);
     lua_pushnil(L);
-    lua_rawset(L, 1);
+    lua_rawseti(L, 1, LINE_SLOT);
     marshal->filled[line] = true;
     return fill_parts(L, LINE_PARTS, marshal, line);
 }

@@ -6,8 +6,8 @@ bool path_reserved(span_t path) {
         "/api", "/admin", "/docs", "/healthz", "/readyz", "/metrics", "/openapi.json", "/webhooks"};
     for (size_t i = 0; i < sizeof(PATHS) / sizeof(*PATHS); i++) {
         span_t prefix = span_of(PATHS[i]);
-        if (span_starts(path, prefix) && (path.len == prefix.len || path.ptr[prefix.len] == '/'))
-            return true;
+        if (path.len < prefix.len || !span_ieq((span_t){path.ptr, prefix.len}, prefix)) continue;
+        if (path.len == prefix.len || path.ptr[prefix.len] == '/') return true;
     }
     return false;
 }

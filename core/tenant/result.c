@@ -172,8 +172,10 @@ static int read_field(reading_t *reading, const field_t *field, void *item) {
 static int find_field(reading_t *reading, int at) {
     if (lua_type(reading->L, at) != LUA_TSTRING) return -1;
     const char *name = lua_tostring(reading->L, at);
-    for (int i = 0; i < reading->shape->nfields; i++)
-        if (strcmp(name, reading->shape->fields[i].name) == 0) return i;
+    for (int i = 0; i < reading->shape->nfields; i++) {
+        const char *known = reading->shape->fields[i].name;
+        if (name[0] == known[0] && strcmp(name, known) == 0) return i;
+    }
     return -1;
 }
 
@@ -364,25 +366,24 @@ static size_t most(rule_kind_t kind, size_t nlines) {
     }
 }
 
-/* The elements are 1..n and nothing else: n from the border, then the keys are counted. */
-static int count_elements(reading_t *reading, size_t max) {
+/* The elements are 1..n and nothing else: n is known from the border, the keys are counted. */
+static int count_elements(reading_t *reading) {
     lua_State *L = reading->L;
-    size_t count = lua_objlen(L, -1), keys = 0;
-    if (count > max)
-        return complain(reading, "the result has %zu elements; at most %zu", count, max);
+    size_t count = reading->result->count, keys = 0;
+    char text[64], first[64] = "";
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-        char text[64];
         int64_t key = 0;
         lua_pop(L, 1);
-        if (!whole(L, -1, 1e9, &key) || key < 1 || (size_t)key > count || ++keys > count)
-            return complain(reading,
-                "the result must be a list { {...}, ... }, but it has the key %s",
-                shown(L, -1, text, sizeof(text)));
+        keys++;
+        if (whole(L, -1, 1e9, &key) && key >= 1 && (size_t)key <= count) continue;
+        shown(L, -1, text, sizeof(text));
+        if (!first[0] || strcmp(text, first) < 0) memcpy(first, text, sizeof(first));
     }
-    if (keys != count) return complain(reading, "the result is a list with holes");
-    reading->result->count = count;
-    return 0;
+    if (first[0])
+        return complain(
+            reading, "the result must be a list { {...}, ... }, but it has the key %s", first);
+    return keys == count ? 0 : complain(reading, "the result is a list with holes");
 }
 
 static int check_all(reading_t *reading, rule_kind_t kind) {
@@ -403,20 +404,61 @@ static int check_all(reading_t *reading, rule_kind_t kind) {
     return 0;
 }
 
-static int read_list(reading_t *reading, rule_kind_t kind) {
+static void *item_at(const reading_t *reading, size_t index) {
+    return (char *)reading->result->items + index * reading->shape->size;
+}
+
+/* One walk when the keys come as 1, 2, … n, as they do from a list that a rule has appended to. False when they do not;
+   *err is of the element that was wrong. */
+static bool read_in_order(reading_t *reading, int *err) {
+    lua_State *L = reading->L;
+    int list = lua_gettop(L);
+    size_t index = 0;
+    *err = 0;
+    lua_pushnil(L);
+    while (lua_next(L, list)) {
+        bool next =
+            lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == (lua_Number)(index + 1);
+        if (!next || index == reading->result->count) {
+            lua_settop(L, list);
+            return false;
+        }
+        reading->index = index + 1;
+        *err = read_element(reading, item_at(reading, index++));
+        if (*err) return true;
+        lua_pop(L, 1);
+    }
+    return index == reading->result->count;
+}
+
+/* The keys in any order: counted first, so that the complaint about them comes before one about an element. */
+static int read_any_order(reading_t *reading) {
     result_t *result = reading->result;
-    int err = count_elements(reading, most(kind, result->nlines));
+    reading->index = 0;
+    int err = count_elements(reading);
     if (err) return err;
-    result->items = arena_zalloc(result->arena, (result->count + 1) * reading->shape->size);
-    if (!result->items) return complain(reading, "out of memory");
+    memset(result->items, 0, result->count * reading->shape->size);
     for (size_t i = 0; i < result->count; i++) {
         reading->index = i + 1;
         lua_rawgeti(reading->L, -1, (int)i + 1);
-        err = read_element(reading, (char *)result->items + i * reading->shape->size);
+        err = read_element(reading, item_at(reading, i));
         if (err) return err;
         lua_pop(reading->L, 1);
     }
-    return check_all(reading, kind);
+    return 0;
+}
+
+static int read_list(reading_t *reading, rule_kind_t kind) {
+    result_t *result = reading->result;
+    int err;
+    size_t max = most(kind, result->nlines);
+    result->count = lua_objlen(reading->L, -1);
+    if (result->count > max)
+        return complain(reading, "the result has %zu elements; at most %zu", result->count, max);
+    result->items = arena_zalloc(result->arena, (result->count + 1) * reading->shape->size);
+    if (!result->items) return complain(reading, "out of memory");
+    if (!read_in_order(reading, &err)) err = read_any_order(reading);
+    return err ? err : check_all(reading, kind);
 }
 
 int result_read(lua_State *L, rule_kind_t kind, result_t *result, char *why, size_t size) {

@@ -1,6 +1,7 @@
 /* routes.c: reads the table that routes.lua returns into a router, and starts its functions. */
 #include "tenant/routes.h"
 #include "base/err.h"
+#include "tenant/reserved.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,19 +14,6 @@ struct routes {
     size_t count;
     span_t names[ROUTES_MAX]; /* "GET /size-guide/:brand" */
 };
-
-/* The platform's own paths (rules.md); a tenant cannot shadow what it does not see, either. */
-static const char *const TAKEN[] = {"/api", "/admin", "/docs", "/healthz", "/readyz", "/metrics",
-    "/openapi.json", "/webhooks", NULL};
-
-static bool is_taken(span_t path) {
-    for (size_t i = 0; TAKEN[i]; i++) {
-        span_t prefix = span_of(TAKEN[i]);
-        if (path.len < prefix.len || !span_ieq((span_t){path.ptr, prefix.len}, prefix)) continue;
-        if (path.len == prefix.len || path.ptr[prefix.len] == '/') return true;
-    }
-    return false;
-}
 
 static int refuse(sandbox_fault_t *fault, const char *name, const char *what) {
     snprintf(fault->text, sizeof fault->text, "the route \"%.80s\" %s", name, what);
@@ -44,7 +32,8 @@ static int add(lua_State *L, routes_t *routes, sandbox_fault_t *fault) {
     if (!copy) return ERR_NO_MEMORY;
     span_t path = {copy, name.len};
     span_cut(&path, ' ');
-    if (is_taken(path)) return refuse(fault, copy, "takes a path that belongs to the platform");
+    if (path_reserved(path))
+        return refuse(fault, copy, "takes a path that belongs to the platform");
     span_t kept = {copy, name.len};
     if (router_add(routes->router, kept, (int)routes->count, why, sizeof why) != 0)
         return refuse(fault, copy, why);

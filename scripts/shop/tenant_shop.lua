@@ -13,9 +13,9 @@ local shop = {}
 local MOST = 100
 local CACHE_BYTES, CACHE_S = 65536, 3600
 
--- A script's mistake: the message reaches its author, the visitor gets a plain 500.
+-- A script's mistake: it gets nil, the sentence and "invalid".
 local function refuse(...)
-  error(string.format(...), 0)
+  problem.raise { status = 400, code = "invalid", detail = string.format(...) }
 end
 
 local function plain(tenant, product)

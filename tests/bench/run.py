@@ -2,7 +2,8 @@
 """run.py: server CPU per request, requests per second and latency, beside nginx on the same bodies.
 
 The protocol: the server on core 0, the load (wrk, 32 keep-alive connections) on core 1; interleaved rounds; ratios are
-medians of the rounds; perigee is measured twice as a control; a round is void unless every answer is 200 and the bodies agree.
+medians of the rounds; perigee is measured twice as a control; a round is void unless every answer is 200 and the bodies
+agree.
 """
 import json
 import os

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """test_neighbour.py: a shop for each hostile script, all on one worker, while the shop next door is being served.
 
-A script is published three times: as a rule that attacks at once, which the trial has to refuse; as a rule that behaves
-on the sample carts and attacks a real one; and as a page of the shop. Next door no request may fail and no total change.
+A script is published three times: as a rule that attacks at once, which the trial has to refuse; as a rule that
+behaves on the sample carts and attacks a real one; and as a page of the shop. Next door no request may fail and no
+total change.
 """
 import concurrent.futures
 import glob
@@ -157,7 +158,7 @@ class Neighbour(Case):
         self.served(load)
 
     def live_after(self, name, template):
-        """Publishes, and returns the attacks that passed the trial; the others must have been refused as they are read."""
+        """Publishes, and returns the attacks that passed the trial; the others must have been refused unread."""
         report = self.publish(name, template)
         for attack in self.attacks:
             self.assertLessEqual(attack.found(report), {"forbidden", "syntax"}, report)

@@ -6,7 +6,11 @@ from lib.server import Server
 PROBE = """-- probe.lua: a handler for the tests.
 return {
   get = function() return { text = "%s", pid = 0 } end,
-  slow = function(req) sleep(tonumber(req.query.ms)); return { slept = true } end,
+  slow = function(req)
+    log.warn("probe_waits", { ms = req.query.ms }) -- at once in the log, so that a test knows
+    sleep(tonumber(req.query.ms))
+    return { slept = true }
+  end,
 }
 """
 

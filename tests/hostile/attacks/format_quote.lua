@@ -1,2 +1,2 @@
--- expect: budget_memory
+-- expect: budget_instructions
 return ("%q"):format(("\0"):rep(200000))

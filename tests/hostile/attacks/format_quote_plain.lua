@@ -1,0 +1,2 @@
+-- expect: budget_memory
+return ("%q"):format(("x"):rep(262143))
