@@ -1,4 +1,5 @@
 -- redis.lua: the cache role on Redis: texts that expire, generations, sessions, and carts changed by compare and swap.
+local millis = require "stores.lib.ttl"
 local names = require "stores.lib.names"
 local redis = require "lib.redis"
 
@@ -7,14 +8,6 @@ local store = {}
 local MONTH_S = 30 * 24 * 3600
 
 local key_of = names.key
-
-local function millis(ttl_s)
-  return type(ttl_s) == "number" and ttl_s > 0 and math.ceil(ttl_s * 1000) or nil
-end
-
-local function no_ttl()
-  return nil, "the time to live is not a number of seconds above 0", "invalid"
-end
 
 -- True for whatever the server answered to a write, or its failure.
 local function done(answer, text, name)
@@ -28,15 +21,16 @@ function store.get(tenant, key, options)
 end
 
 function store.set(tenant, key, value, ttl_s)
-  local ttl = millis(ttl_s)
-  if not ttl then return no_ttl() end
+  local ttl, text, name = millis(ttl_s)
+  if not ttl then return nil, text, name end
   return done(redis.set(key_of(tenant, key), value, "PX", ttl))
 end
 
 function store.add(tenant, key, value, ttl_s)
-  local ttl = millis(ttl_s)
-  if not ttl then return no_ttl() end
-  local answer, text, name = redis.set(key_of(tenant, key), value, "PX", ttl, "NX")
+  local ttl, text, name = millis(ttl_s)
+  if not ttl then return nil, text, name end
+  local answer
+  answer, text, name = redis.set(key_of(tenant, key), value, "PX", ttl, "NX")
   if name then return nil, text, name end
   return answer ~= nil
 end
@@ -111,15 +105,16 @@ function store.cart_load(tenant, session)
 end
 
 function store.cart_save(tenant, session, change)
-  local ttl = millis(change.ttl_s)
-  if not ttl then return no_ttl() end
+  local ttl, text, name = millis(change.ttl_s)
+  if not ttl then return nil, text, name end
   local unset = change.unset or {}
   local arguments = { change.version, ttl, #unset }
   for _, field in ipairs(unset) do arguments[#arguments + 1] = field end
   for field, value in pairs(change.set or {}) do
     arguments[#arguments + 1], arguments[#arguments + 2] = field, value
   end
-  local version, text, name = SAVE({ cart_key(tenant, session) }, arguments)
+  local version
+  version, text, name = SAVE({ cart_key(tenant, session) }, arguments)
   if name then return nil, text, name end
   if not version then return changed() end
   return version
@@ -156,7 +151,7 @@ function engine.open()
     for name, fn in pairs(part) do
       opened[name] = function(first, ...)
         if name ~= "sweep" and (type(first) ~= "string" or first == "") then
-          return nil, "the tenant is missing", "invalid"
+          return nil, "the tenant (or the queue) is missing", "invalid"
         end
         return fn(first, ...)
       end

@@ -1,5 +1,6 @@
 -- redis_locks.lua: locks with an owner and a fencing number, and rate limits, each one script on one key.
 local bucket = require "stores.lib.bucket"
+local millis = require "stores.lib.ttl"
 local names = require "stores.lib.names"
 local redis = require "lib.redis"
 
@@ -34,26 +35,21 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2] + ARGV[3])
 return 1
 ]]
 
-local function millis(ttl_s)
-  return type(ttl_s) == "number" and ttl_s > 0 and math.ceil(ttl_s * 1000) or nil
-end
-
-local function no_ttl()
-  return nil, "the time to live is not a number of seconds above 0", "invalid"
-end
-
 function locks.lock(tenant, name, ttl_s)
-  local ttl, token = millis(ttl_s), ident.token(16)
-  if not ttl then return no_ttl() end
-  local fence, text, why = LOCK({ names.lock(tenant, name) }, { token, ttl, DAY_MS })
+  local ttl, text, why = millis(ttl_s)
+  if not ttl then return nil, text, why end
+  local token = ident.token(16)
+  local fence
+  fence, text, why = LOCK({ names.lock(tenant, name) }, { token, ttl, DAY_MS })
   if not fence then return nil, text, why end
   return { token = token, fence = fence }
 end
 
 function locks.renew(tenant, name, token, ttl_s)
-  local ttl = millis(ttl_s)
-  if not ttl then return no_ttl() end
-  local renewed, text, why = RENEW({ names.lock(tenant, name) }, { token, ttl, DAY_MS })
+  local ttl, text, why = millis(ttl_s)
+  if not ttl then return nil, text, why end
+  local renewed
+  renewed, text, why = RENEW({ names.lock(tenant, name) }, { token, ttl, DAY_MS })
   if not renewed then return nil, text, why end
   return renewed == 1
 end

@@ -17,14 +17,16 @@ function bucket.of(options)
   return setmetatable({ limit = limit, burst = burst, interval_us = interval_us }, bucket)
 end
 
--- used_us is how long the bucket takes from now to be full again.
+-- used_us is how long the bucket takes from now to be full again. It may have been looked at a little later than the
+-- request was counted.
 function bucket:verdict(allowed, used_us)
   local room_us = self.interval_us * self.burst
+  local most = allowed and self.burst - 1 or self.burst
   local missing_us = allowed and 0 or math.max(0, used_us + self.interval_us - room_us)
   return {
     allowed = allowed,
     limit = self.limit,
-    remaining = math.max(0, math.floor((room_us - used_us) / self.interval_us)),
+    remaining = math.max(0, math.min(most, math.floor((room_us - used_us) / self.interval_us))),
     reset_s = math.ceil(used_us / 1000000),
     retry_s = allowed and 0 or math.max(1, math.ceil(missing_us / 1000000)),
   }
