@@ -141,7 +141,7 @@ class Compose:
         for node in self.nodes.values():
             words = ", ".join(f'"{word}"' for word in node.command())
             lines += [f"  {node.name}:", f"    image: {IMAGE}", "    network_mode: host", "    init: false",
-                      f'    user: "{os.geteuid()}:{os.getegid()}"' if os.geteuid() else f'    user: "{NOBODY}:{NOBODY}"',
+                      f'    user: "{os.geteuid() or NOBODY}:{os.getegid() or NOBODY}"',
                       f'    volumes: ["{self.folder}:{self.folder}"]', f"    working_dir: {node.folder}",
                       f"    entrypoint: [{words}]"]
         with open(self.file, "w", encoding="utf-8") as out:
