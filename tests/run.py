@@ -165,8 +165,9 @@ def part_fuzz():
 
 
 def chaos(names):
-    """The parts of the chaos tests by name, run one after another: (label, results) of each."""
-    known = {os.path.basename(name)[5:-3]: name for name in glob.glob(os.path.join(ROOT, "tests", "chaos", "test_*.py"))}
+    """The chaos tests of these names (none: all) as parts."""
+    files = glob.glob(os.path.join(ROOT, "tests", "chaos", "test_*.py"))
+    known = {os.path.basename(name)[5:-3] for name in files}
     for name in names:
         if name not in known:
             raise SystemExit(f"run.py: no such chaos test: {name} (there are {', '.join(sorted(known))})")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """servers.py: keeps private servers for a developer: starts them in the background, says how to reach them, stops them.
 
-A keeper process starts them and waits; they end with it. Its folder (the argument) holds `keeper` (its pid and what it keeps), `exports`
-(lines for a shell) and `log`.
+A keeper process starts them and waits; they end with it. Its folder (the argument) holds `keeper` (its pid and what it
+keeps), `exports` (lines for a shell) and `log`.
 """
 import contextlib
 import fcntl
@@ -33,7 +33,7 @@ def read(folder, name):
 
 
 def kept(folder):
-    """(pid, kind) of the keeper, or None. It holds a lock as long as it lives: a pid alone could be another's by now."""
+    """(pid, kind) of the keeper, or None. It holds a lock while it lives: a pid alone could be another's by now."""
     try:
         with open(path(folder, "keeper"), encoding="ascii") as source:
             try:

@@ -59,7 +59,7 @@ struct redis_command {
         redis_command_t *command); /* the floor that takes the result; NULL once it has ended */
     void *owner;                   /* that floor's */
     struct redis_node *at;         /* where it was sent */
-    uint64_t started_ms;
+    uint64_t until_ms;             /* deadline_ms, or what stands for 0 */
     int hops;
     bool asking;
 };

@@ -50,7 +50,8 @@ void redis_rerouted(redis_t *redis);
 /* Nodes call this. */
 void redis_on_node(redis_t *redis, redis_node_t *node, bool up);
 
-/* Routers; NULL with a sentence in why. */
+/* The one the URL asks for, and the kinds there are; NULL with a sentence in why. */
+redis_router_t *redis_router_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_single_new(redis_t *redis, char *why, size_t size);
 
 #endif

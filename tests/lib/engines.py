@@ -141,7 +141,7 @@ class Compose:
         for node in self.nodes.values():
             words = ", ".join(f'"{word}"' for word in node.command())
             lines += [f"  {node.name}:", f"    image: {IMAGE}", "    network_mode: host", "    init: false",
-                      f'    user: "{os.geteuid()}:{os.getegid()}"' if os.geteuid() else f'    user: "{NOBODY}:{NOBODY}"',
+                      f'    user: "{os.geteuid() or NOBODY}:{os.getegid() or NOBODY}"',
                       f'    volumes: ["{self.folder}:{self.folder}"]', f"    working_dir: {node.folder}",
                       f"    entrypoint: [{words}]"]
         with open(self.file, "w", encoding="utf-8") as out:
@@ -245,6 +245,12 @@ class Node:
         except OSError:
             return False
         return True
+
+    def follows(self):
+        """Whether it is a replica that has its master's data."""
+        with self.client() as client:
+            info = client.info("replication")
+        return info["role"] == "slave" and info["master_link_status"] == "up"
 
     def first_start(self):
         """On another port when this one was taken meanwhile."""
@@ -426,13 +432,14 @@ class Sentinels(Group):
                 f"sentinel failover-timeout {MASTER_NAME} 10000"]
 
     def settled(self):
+        """They all know each other, and one master with one replica that follows it."""
         for node in self.sentinels:
             words = node.call("SENTINEL", "MASTER", MASTER_NAME)
             known = dict(zip(words[::2], words[1::2]))
             if known[b"num-other-sentinels"] != b"2" or known[b"num-slaves"] != b"1" or known[b"flags"] != b"master":
                 return False
-        with self.replica.client() as client:
-            return client.info("replication").get("master_link_status") == "up"
+        port = self.master_port()
+        return any(node.follows() for node in (self.master, self.replica) if node.port != port)
 
     def master_port(self):
         """What the Sentinels say, once two of them agree; else None."""
