@@ -54,6 +54,14 @@
         "address space the trial of editions may take beyond the master's")                        \
     X(NUMBER, sqlite_threads, "4", 1, 64, "threads", "reading threads per embedded database")      \
     X(NUMBER, sqlite_busy_ms, "2000", 1, 60000, "ms",                                              \
-        "longest time to wait for another process's lock")
+        "longest time to wait for another process's lock")                                         \
+    X(TEXT, redis_url, "", 0, 511, "",                                                             \
+        "where Redis is (redis:, rediss:, unix:, redis+cluster:, redis+sentinel:); empty: the "    \
+        "embedded cache")                                                                          \
+    X(TEXT, redis_read_url, "", 0, 511, "", "where reads go that a replica may answer")            \
+    X(NUMBER, redis_shared, "2", 1, 8, "connections", "pipelined connections per Redis node")      \
+    X(NUMBER, redis_connect_ms, "1000", 10, 60000, "ms",                                           \
+        "longest time to connect to Redis and to greet it")                                        \
+    X(NUMBER, redis_command_ms, "1000", 10, 60000, "ms", "longest time for one Redis command")
 
 #endif
