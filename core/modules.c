@@ -4,6 +4,7 @@
 #include "http/http_lua.h"
 #include "process_lua.h"
 #include "quote.h"
+#include "redis/redis_lua.h"
 #include "req.h"
 #include "services.h"
 #include "sqlite/sqlite_lua.h"
@@ -38,6 +39,7 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     vm->user = app;
     int err = sqlite_lua_open(vm, services->sqlite);
     if (!err) err = http_lua_open(vm, services->http, true);
+    if (!err) err = redis_lua_open(vm, services->redis);
     if (!err) return vm_protect(vm, open_all, NULL, why, size);
     snprintf(why, size, "out of memory");
     return err;

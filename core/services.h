@@ -9,12 +9,14 @@
 struct server;
 struct sqlite;
 struct client;
+struct redis;
 
 typedef struct services {
     loop_t *loop;
     config_t config;
     struct sqlite *sqlite;
     struct client *http;
+    struct redis *redis;   /* NULL without the setting redis_url */
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */
 } services_t;

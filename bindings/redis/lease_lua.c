@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/task.h"
 #include "redis/call_lua.h"
 
 #define CONNECTION "perigee.redis.connection"
@@ -14,6 +15,9 @@ typedef struct leased {
     redis_t *redis;
     redis_lease_t lease;
     bool held; /* redis_lease has begun and redis_lease_end has not come */
+    /* A task that was cancelled leaves its connection to the collector, which may take its time: at the task's own
+       deadline it goes back in any case. */
+    deadline_t overdue;
     char names[];
 } leased_t;
 
@@ -22,9 +26,19 @@ typedef struct op {
     leased_t *leased; /* until a script has it */
 } op_t;
 
+static void give_back(leased_t *leased, bool clean) {
+    deadline_clear(&leased->overdue);
+    if (leased->held) redis_lease_end(&leased->lease, clean);
+    leased->held = false;
+}
+
+static void on_overdue(deadline_t *deadline) {
+    give_back(LIST_OWNER(deadline, leased_t, overdue), false);
+}
+
 static void leased_delete(leased_t *leased, bool clean) {
     if (!leased) return;
-    if (leased->held) redis_lease_end(&leased->lease, clean);
+    give_back(leased, clean);
     free(leased);
 }
 
@@ -32,6 +46,7 @@ static leased_t *leased_new(redis_t *redis, span_t tenant, span_t key) {
     leased_t *leased = calloc(1, sizeof *leased + tenant.len + key.len + 1);
     if (!leased) return NULL;
     leased->redis = redis;
+    deadline_init(&leased->overdue, on_overdue);
     memcpy(leased->names, tenant.ptr, tenant.len);
     memcpy(leased->names + tenant.len, key.ptr, key.len);
     leased->lease.tenant = (span_t){leased->names, tenant.len};
@@ -64,8 +79,7 @@ static int push(await_t *await, lua_State *L) {
 
 static void cancel(await_t *await) {
     op_t *op = op_of(await);
-    redis_lease_end(&op->leased->lease, false);
-    op->leased->held = false;
+    give_back(op->leased, false);
     await_finish(await);
 }
 
@@ -88,6 +102,8 @@ int lease_lua_get(lua_State *L, redis_t *redis) {
         return await_push_error(L, ERR_NO_MEMORY, NULL);
     }
     await_begin(L, &op->await, &LEASE, 0);
+    uint64_t deadline = task_deadline(task_of(L));
+    if (deadline) deadline_set(op->await.loop, &op->leased->overdue, deadline);
     op->leased->lease.got = on_got;
     op->leased->lease.data = op;
     int err = redis_lease(redis, &op->leased->lease);
@@ -102,7 +118,7 @@ static leased_t **check_box(lua_State *L) {
 
 static redis_target_t check_target(lua_State *L) {
     leased_t *leased = *check_box(L);
-    if (!leased) luaL_error(L, "the connection has been given back");
+    if (!leased || !leased->held) luaL_error(L, "the connection has been given back");
     return (redis_target_t){.redis = leased->redis, .lease = &leased->lease};
 }
 
