@@ -62,7 +62,8 @@
     X(SECRET, redis_read_url, "", 0, 511, "",                                                      \
         "replicas for reads that allow it; empty: the servers of redis_url")                       \
     X(NUMBER, redis_shared, "2", 1, 8, "connections", "pipelined connections per Redis node")      \
-    X(NUMBER, redis_connect_ms, "1000", 10, 60000, "ms", "longest time to connect to Redis and greet it") \
+    X(NUMBER, redis_connect_ms, "1000", 10, 60000, "ms",                                           \
+        "longest time to connect to Redis and to greet it")                                        \
     X(NUMBER, redis_command_ms, "1000", 10, 60000, "ms", "longest time a Redis command may take")  \
     X(RATE, rate_limit, "off", 0, 0, "",                                                           \
         "requests per tenant and route, e.g. 600/60s burst 100, where neither says otherwise")     \
