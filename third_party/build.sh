@@ -46,7 +46,7 @@ build_yyjson() {
 
 build_hiredis() {
     cd "$1"
-    # The sources name their own headers; what is installed is namespaced, so that read.h and net.h collide with nothing.
+    # The sources name their own headers; what is installed is namespaced, so that read.h collides with nothing.
     for file in alloc async hiredis net read sds ssl sockcompat; do
         cc -O2 -g -fPIC -c "$file.c" -o "$file.o"
     done

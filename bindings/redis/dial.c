@@ -64,8 +64,9 @@ static void on_writable(uv_poll_t *poll, int status, int events) {
     redis_dial_t *dial = poll->data;
     int fault = 0;
     socklen_t size = sizeof fault;
-    if (status == 0) getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &fault, &size);
-    dial->err = status ? status : uv_translate_sys_error(fault);
+    getsockopt(
+        dial->fd, SOL_SOCKET, SO_ERROR, &fault, &size); /* libuv says UV_EBADF to any of them */
+    dial->err = fault ? uv_translate_sys_error(fault) : status;
     uv_close((uv_handle_t *)poll, on_poll_closed);
 }
 

@@ -270,12 +270,15 @@ static void begin_tls(link_t *link) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
     link_t *link = poll->data;
     if (status < 0) {
-        drop(link, uv_strerror(status));
-    } else if (link->state == SECURING) {
+        link->interest =
+            0; /* libuv has stopped, and knows no more than that there is an error: reading tells */
+        want(link, UV_READABLE);
+    }
+    if (link->state == SECURING) {
         secure(link);
     } else {
         /* Answers first: a peer that has gone leaves them behind, and writing would find out about that first. */
-        if (events & UV_READABLE) read_in(link);
+        if (status < 0 || (events & UV_READABLE)) read_in(link);
         if (link->state != CLOSED && (events & UV_WRITABLE)) write_out(link);
     }
 }
