@@ -148,7 +148,7 @@ function read_through.on_change(listener)
   listeners[#listeners + 1] = listener
 end
 
-local function hear(message)
+local function take_in(message)
   local change = message and json.decode(message)
   if not change then
     forget_all()
@@ -160,35 +160,43 @@ end
 
 local subscription
 
--- In the background: hears of changes. What is missed between two runs waits in the subscription.
-function read_through.follow()
-  local until_ms = clock.now_ms() + RUN_MS
+-- Hears of one change, waiting up to so long for it. Returns nil when it cannot, or not any more.
+function read_through.hear(ms)
   subscription = subscription or stores.cache.subscribe("*", CHANNEL)
-  while subscription and clock.now_ms() < until_ms do
-    local message, is_live, name = subscription:next(math.max(1, until_ms - clock.now_ms()))
-    if message ~= nil then
-      hear(message)
-      live = message ~= false or is_live
-    elseif name ~= "timeout" then
-      subscription:close()
-      subscription, live = nil, false
-      hear(nil)
-    end
+  if not subscription then return nil end
+  local message, is_live, name = subscription:next(ms)
+  if name == "timeout" then return false end
+  if message == nil then
+    subscription:close()
+    subscription, live = nil, false
+    take_in(nil)
+    return nil
   end
+  take_in(message)
+  live = message ~= false or is_live
+  return true
 end
 
--- In the background: loads again what was served stale.
+-- In the background: hears of changes. What comes between two runs waits in the subscription.
+function read_through.follow()
+  local until_ms = clock.now_ms() + RUN_MS
+  repeat
+    local left = until_ms - clock.now_ms()
+  until left < 1 or read_through.hear(left) == nil
+end
+
+-- Loads again what was served stale; waits up to so long for something to be wanted.
+function read_through.refill(ms)
+  local id, call = next(wanted)
+  if not id then return wake:wait(ms) end
+  wanted[id] = nil
+  pcall(fly, id, unpack(call, 1, 4))
+end
+
+-- In the background: the same, again and again.
 function read_through.refresh()
   local until_ms = clock.now_ms() + RUN_MS
-  while clock.now_ms() < until_ms do
-    local id, call = next(wanted)
-    if id then
-      wanted[id] = nil
-      pcall(fly, id, unpack(call, 1, 4))
-    else
-      wake:wait(math.max(1, until_ms - clock.now_ms()))
-    end
-  end
+  while clock.now_ms() < until_ms do read_through.refill(math.max(1, until_ms - clock.now_ms())) end
 end
 
 return read_through

@@ -54,16 +54,23 @@ local function run(message)
   problem.check(stores.cache.queue_ack(NAME, message))
 end
 
--- In the background. Returns while there is time for what it has taken; a failure of the store ends it, and the
--- server starts it again.
+-- Does what waits in the queue, waiting up to wait_ms for some. Returns how many jobs it has looked at, or nil when
+-- the queue cannot be reached. claim_ms: see the contract.
+function queue.work_once(wait_ms, claim_ms)
+  local taken = stores.cache.queue_take(NAME, CONSUMER,
+    { count = COUNT, wait_ms = wait_ms, claim_ms = claim_ms or CLAIM_MS, tries = TRIES })
+  if not taken then return nil end
+  for _, message in ipairs(taken) do run(message) end
+  return #taken
+end
+
+-- In the background. It ends while there is time for what it has taken, and when the queue is away; the server starts
+-- it again.
 function queue.work()
   local until_ms = clock.now_ms() + RUN_MS
-  while clock.now_ms() < until_ms do
-    local taken = stores.cache.queue_take(NAME, CONSUMER,
-      { count = COUNT, wait_ms = WAIT_MS, claim_ms = CLAIM_MS, tries = TRIES })
-    if not taken then return end
-    for _, message in ipairs(taken) do run(message) end
-  end
+  repeat
+    local count = queue.work_once(WAIT_MS)
+  until not count or clock.now_ms() >= until_ms
 end
 
 return queue
