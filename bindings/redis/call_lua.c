@@ -94,7 +94,8 @@ static void on_done(redis_command_t *command) {
         keep_failure(op, index, command->err, command->detail);
     } else {
         op->at[index] = op->values.len;
-        int err = redis_value_pack(&op->values, command->reply, verb_flags(command->argv[0]));
+        int err =
+            redis_value_pack(&op->values, command->reply, verb_shape(command->argv, command->argc));
         if (err) redis_value_pack_error(&op->values, err, err_text(err));
     }
     if (--op->left == 0) finish(op);

@@ -92,6 +92,29 @@ static int pack_pairs(buf_t *out, const redisReply *reply) {
     return err;
 }
 
+/* ZRANGE … WITHSCORES in RESP2. */
+static bool is_scored(const redisReply *reply) {
+    return reply->elements % 2 == 0 && reply->elements > 0 &&
+           reply->element[0]->type == REDIS_REPLY_STRING;
+}
+
+static int pack_scored(buf_t *out, const redisReply *reply) {
+    int err = 0;
+    put_size(out, LIST, reply->elements / 2);
+    for (size_t i = 0; i < reply->elements && !err; i += 2) {
+        put_size(out, LIST, 2);
+        err = pack(out, reply->element[i], 0, 3);
+        if (!err) err = pack(out, reply->element[i + 1], VERB_SCORE, 3);
+    }
+    return err;
+}
+
+static int pack_list(buf_t *out, const redisReply *reply, unsigned flags, int depth) {
+    if (depth == 1 && flags & VERB_MAP && is_pairs(reply)) return pack_pairs(out, reply);
+    if (depth == 1 && flags & VERB_SCORED && is_scored(reply)) return pack_scored(out, reply);
+    return pack_items(out, reply, flags, depth);
+}
+
 static int pack(buf_t *out, const redisReply *reply, unsigned flags, int depth) {
     switch (reply->type) {
     case REDIS_REPLY_STRING:
@@ -120,8 +143,7 @@ static int pack(buf_t *out, const redisReply *reply, unsigned flags, int depth) 
         put_mark(out, NIL);
         return 0;
     default:
-        if (flags & VERB_MAP && depth == 1 && is_pairs(reply)) return pack_pairs(out, reply);
-        return pack_items(out, reply, flags, depth);
+        return pack_list(out, reply, flags, depth);
     }
 }
 

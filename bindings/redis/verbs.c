@@ -116,25 +116,25 @@ static const verb_t VERBS[] = {
     {"XREVRANGE", 1, READ},
     {"ZCARD", 1, READ},
     {"ZCOUNT", 1, READ},
-    {"ZDIFF", 2, READ},
+    {"ZDIFF", 2, READ | VERB_SCORED},
     {"ZINCRBY", 1, VERB_SCORE},
-    {"ZINTER", 2, READ},
+    {"ZINTER", 2, READ | VERB_SCORED},
     {"ZINTERCARD", 2, READ},
     {"ZLEXCOUNT", 1, READ},
     {"ZMPOP", 2, 0},
     {"ZMSCORE", 1, READ},
-    {"ZRANDMEMBER", 1, READ},
-    {"ZRANGE", 1, READ},
+    {"ZRANDMEMBER", 1, READ | VERB_SCORED},
+    {"ZRANGE", 1, READ | VERB_SCORED},
     {"ZRANGEBYLEX", 1, READ},
-    {"ZRANGEBYSCORE", 1, READ},
+    {"ZRANGEBYSCORE", 1, READ | VERB_SCORED},
     {"ZRANK", 1, READ},
-    {"ZREVRANGE", 1, READ},
+    {"ZREVRANGE", 1, READ | VERB_SCORED},
     {"ZREVRANGEBYLEX", 1, READ},
-    {"ZREVRANGEBYSCORE", 1, READ},
+    {"ZREVRANGEBYSCORE", 1, READ | VERB_SCORED},
     {"ZREVRANK", 1, READ},
     {"ZSCAN", 1, READ},
     {"ZSCORE", 1, READ | VERB_SCORE},
-    {"ZUNION", 2, READ},
+    {"ZUNION", 2, READ | VERB_SCORED},
 };
 
 static int compare(const void *key, const void *entry) {
@@ -152,6 +152,14 @@ static const verb_t *find(span_t name) {
 unsigned verb_flags(span_t name) {
     const verb_t *verb = find(name);
     return verb ? verb->flags : 0;
+}
+
+unsigned verb_shape(const span_t *argv, int argc) {
+    unsigned flags = verb_flags(argv[0]);
+    if (!(flags & VERB_SCORED)) return flags;
+    for (int i = 2; i < argc; i++)
+        if (span_ieq(argv[i], SPAN("WITHSCORES"))) return flags;
+    return flags & ~(unsigned)VERB_SCORED;
 }
 
 /* XREAD [COUNT n] [BLOCK ms] STREAMS key …; a group or a consumer may have the word as its name, so that only what can
