@@ -12,6 +12,7 @@ struct cache_gate {
     span_t bucket;        /* the rate limit's, a route template; empty: nothing is taken */
     uint64_t interval_us; /* one request's share of the limit, at least 1 (base/rate.h) */
     uint64_t capacity_us; /* the bucket's, at least one interval */
+    uint64_t wait_ms;     /* how long it may take; 0: the engine's own time */
     void (*done)(cache_gate_t *gate); /* once, on the loop, never inside ops->gate */
     void *data;                       /* the caller's */
 

@@ -332,12 +332,13 @@ def make_certificates(folder):
 
 
 class Single(Group):
-    """One server. `password` is the default user's; `user` and `password` together make an ACL user and turn the
-    default one off. `tls` listens with TLS only, `unix` on a Unix socket as well (see unix_url). `maxmemory` is in
+    """One server. `password` is the default user's; `user` and `password` together make an ACL user with these
+    `rules` and turn the default one off. `tls` listens with TLS only, `unix` on a Unix socket as well (see unix_url). `maxmemory` is in
     bytes, without eviction. `durable` writes every command to disk before it answers."""
 
-    def __init__(self, password=None, user=None, tls=False, unix=False, maxmemory=0, durable=False, settings=()):
-        self.password, self.user, self.tls, self.unix = password, user, tls, unix
+    def __init__(self, password=None, user=None, rules="~* &* +@all", tls=False, unix=False, maxmemory=0,
+                 durable=False, settings=()):
+        self.password, self.user, self.rules, self.tls, self.unix = password, user, rules, tls, unix
         self.maxmemory, self.durable, self.settings = maxmemory, durable, list(settings)
         super().__init__()
 
@@ -357,7 +358,7 @@ class Single(Group):
         lines = list(self.settings)
         if self.user:
             digest = hashlib.sha256(self.password.encode()).hexdigest()
-            lines += ["user default off", f"user {self.user} on #{digest} ~* &* +@all"]
+            lines += ["user default off", f"user {self.user} on #{digest} {self.rules}"]
         elif self.password:
             lines += [f'requirepass "{self.password}"']
         if self.tls:

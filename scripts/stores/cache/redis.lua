@@ -62,7 +62,8 @@ function store.session_delete(tenant, id)
 end
 
 -- The clock in microseconds as first version: a cart that was deleted and made anew must not meet a version somebody
--- still holds.
+-- still holds. The first write is one that grows: a Redis without memory refuses it, but after an HDEL it would refuse
+-- nothing more.
 local SAVE = redis.script [[
 local version = redis.call('HGET', KEYS[1], 'version')
 if ARGV[1] == '0' then
@@ -74,10 +75,10 @@ elseif version ~= ARGV[1] then
 else
   version = version + 1
 end
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', version))
 local unset = tonumber(ARGV[3])
 for i = 4, 3 + unset do redis.call('HDEL', KEYS[1], ARGV[i]) end
 for i = 4 + unset, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', version))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return version
 ]]
