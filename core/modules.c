@@ -2,6 +2,7 @@
 #include "modules.h"
 #include "csv_lua.h"
 #include "http/http_lua.h"
+#include "lua/signal.h"
 #include "process_lua.h"
 #include "quote.h"
 #include "redis/redis_lua.h"
@@ -28,6 +29,7 @@ static void as_global(lua_State *L, const char *name, lua_CFunction open) {
 
 static int open_all(lua_State *L) {
     preload(L, "csv", luaopen_csv);
+    preload(L, "signal", luaopen_signal);
     as_global(L, "process", luaopen_process);
     as_global(L, "rules", luaopen_rules);
     req_open(L);

@@ -13,7 +13,7 @@
 /* A message and the name of its channel, or the mark of a gap. */
 typedef struct message {
     list_t node;
-    bool gap;
+    bool gap, live; /* live: whether messages come again after the gap */
     size_t channel, payload; /* lengths of the texts */
     char text[];
 } message_t;
@@ -65,13 +65,20 @@ static void put(inbox_t *inbox, message_t *message) {
     hand_over(inbox);
 }
 
-/* Two gaps without a message between them are one. */
+/* Two gaps without a message between them are one, in the later state. */
 static void put_gap(inbox_t *inbox) {
-    bool after_gap = inbox->count && LIST_OWNER(inbox->messages.prev, message_t, node)->gap;
-    if (!inbox->gaps || after_gap) return;
+    bool live = inbox->subscription.live;
+    if (!inbox->gaps) return;
+    message_t *last =
+        inbox->count ? LIST_OWNER(inbox->messages.prev, message_t, node) : NULL;
+    if (last && last->gap) {
+        last->live = live;
+        return;
+    }
     message_t *message = calloc(1, sizeof *message);
     if (!message) return;
     message->gap = true;
+    message->live = live;
     put(inbox, message);
 }
 
@@ -106,7 +113,8 @@ static int push(await_t *await, lua_State *L) {
     const message_t *message = op_of(await)->message;
     if (message->gap) {
         lua_pushboolean(L, false);
-        return 1;
+        lua_pushboolean(L, message->live);
+        return 2;
     }
     lua_pushlstring(L, message->text + message->channel, message->payload);
     lua_pushlstring(L, message->text, message->channel);

@@ -1,12 +1,15 @@
 -- tenants.lua: finds the tenant of a request and keeps the tenants' documents in step with their tenant.json.
 local problem = require "lib.problem"
+local read_through = require "lib.read_through"
 local schema = require "schema.tenant"
 local stores = require "stores"
 
 local tenants = {}
 
--- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost.
+-- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost. While
+-- the cache and the documents are both away, the last known settings serve on.
 local KEY, TTL_S = "config", 300
+local KEPT = { ttl_s = TTL_S, negative_s = 10, copy = true, stale_s = 900 }
 
 -- Where a document is found by something else than its id: only the id is remembered here, the document always comes
 -- from the cache role, so that a change reaches every process.
@@ -26,14 +29,10 @@ end
 
 -- The tenant of an id, from the cache role or else from the documents.
 function tenants.get(id)
-  local text = stores.cache.get(id, KEY)
-  local cached = text and json.decode(text)
-  if cached then return cached end
-  local document = problem.check(stores.documents.get("*", "tenants", id))
-  if not document then return nil end
-  local tenant = schema:view(document)
-  stores.cache.set(id, KEY, json.encode(tenant), TTL_S)
-  return tenant
+  return read_through.get(id, KEY, KEPT, function()
+    local document = problem.check(stores.documents.get("*", "tenants", id))
+    return document and schema:view(document)
+  end)
 end
 
 -- The tenant whose field (slug, subdomain, customDomain, id) has this text, or nil.
@@ -48,12 +47,12 @@ function tenants.find(field, text)
   return tenant
 end
 
--- Also when another worker has made the change: each one keeps settings of its own.
-local function forget(id)
-  stores.cache.delete(id, KEY)
+-- Each worker keeps settings of its own, beside what is cached.
+read_through.on_change(function(_, key)
+  if key and key ~= KEY then return end
   ids = {}
   process.forget_tenants()
-end
+end)
 
 local function insert(clean, digest)
   clean.id = clean.id or ident.uuid()
@@ -87,7 +86,7 @@ local function seed_one(document)
   local known = found[1]
   if not known then return insert(clean, digest) end
   if known.seed ~= digest then replace(known, clean, digest) end
-  forget(known.id)
+  read_through.changed(known.id, KEY)
 end
 
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has

@@ -57,8 +57,8 @@ contract.cache = {
     { "invalid" } },
   publish = { "tenant, channel, text", "true", {} },
   -- An iterator: for text in subscription do. It waits; `next(ms)` waits for so long (then nil, text, "timeout"), and
-  -- `close()` ends it. It yields false where texts may have been missed: when it has become live, the first time too,
-  -- and when it was lost. Whatever was learnt by messages counts as changed then.
+  -- `close()` ends it. It yields false where texts may have been missed, and beside it whether it is live now: when it
+  -- has become so, the first time too, and when it was lost. Whatever was learnt by messages counts as changed then.
   subscribe = { "tenant, channel", "subscription", {} },
   -- At least once: what is pushed is given out until it is acknowledged. `id` (a new one, unless given) is how a
   -- consumer knows what it has done already.

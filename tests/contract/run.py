@@ -14,8 +14,10 @@ PROGRAM = os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee"))
 DEADLINE_S = 300
 
 
-# What each engine stands for.
-EMBEDDED_ROLES, REDIS_ROLES = [], ["cache", "redis"]
+# What each engine stands for; and what takes from others when it is not alone.
+EMBEDDED_ROLES = ["documents", "cache", "search", "read_through"]
+REDIS_ROLES = ["cache", "redis", "read_through"]
+ALONE = ["queue"]
 
 
 def start(folder, roles, settings):
@@ -67,8 +69,8 @@ class Report:
             print("# " + errors.replace("\n", "\n# "))
 
     def engine(self, name, roles, settings):
-        for label, count in (("alone", 1), ("two at once", 2)):
-            for outcome in together(count, roles, settings):
+        for label, count, more in (("alone", 1, ALONE), ("two at once", 2, [])):
+            for outcome in together(count, roles + more, settings):
                 self.run(f"{name}, {label}", outcome)
 
 

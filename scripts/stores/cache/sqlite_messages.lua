@@ -9,7 +9,7 @@ local messages = {}
 -- Kept for a minute; who has not looked for half of that has missed some.
 messages.KEPT_MS = 60000
 local MISSED_MS = messages.KEPT_MS / 2
-local POLL_MS, LOOK_MS = 50, 1000
+local POLL_MS, LOOK_MS = 100, 1000
 local BATCH = 100
 
 local written = 0
@@ -31,7 +31,7 @@ function subscription:begin()
   if not rows then return nil, text, name end
   self.last = rows[1] and rows[1].seq or 0
   self.looked_at, self.waiting = clock.now_ms(), {}
-  return false
+  return false, true
 end
 
 function subscription:is_due()

@@ -2,7 +2,7 @@
 local queue = {}
 
 local LENGTH_MOST, DEAD_MOST = 100000, 10000
-local COUNT, CLAIM_MS, TRIES, POLL_MS = 10, 60000, 5, 25
+local COUNT, CLAIM_MS, TRIES, POLL_MS = 10, 60000, 5, 100
 
 local PUSH = "INSERT INTO jobs (queue, tenant, id, payload) SELECT ?, ?, ?, ? "
   .. "WHERE (SELECT count(*) FROM (SELECT 1 FROM jobs WHERE queue = ? LIMIT ?)) < ?"
