@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_redis_failover.py: a Cluster that moves slots and loses masters, and a Sentinel group that elects, under load."""
+"""test_redis_failover.py: a Cluster that moves slots and loses masters, Sentinels that elect, all under load."""
 import os
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_redis_faults.py: one Redis that hangs, dies, refuses, falls silent, is cut off, crawls or says no, under load."""
+"""test_redis_faults.py: one Redis that hangs, dies, refuses, falls silent, is cut off or says no, under load."""
 import os
 import sys
 import time

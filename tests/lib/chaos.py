@@ -1,4 +1,4 @@
-"""chaos.py: what the tests with faults have in common: a server on Redis, what it owes its shoppers, and its recovery."""
+"""chaos.py: what the tests with faults have in common: a server on Redis, what it owes, and its recovery."""
 import os
 import threading
 

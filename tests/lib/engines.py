@@ -333,8 +333,8 @@ def make_certificates(folder):
 
 class Single(Group):
     """One server. `password` is the default user's; `user` and `password` together make an ACL user with these
-    `rules` and turn the default one off. `tls` listens with TLS only, `unix` on a Unix socket as well (see unix_url). `maxmemory` is in
-    bytes, without eviction. `durable` writes every command to disk before it answers."""
+    `rules` and turn the default one off. `tls` listens with TLS only, `unix` on a Unix socket as well (see unix_url).
+    `maxmemory` is in bytes, without eviction. `durable` writes every command to disk before it answers."""
 
     def __init__(self, password=None, user=None, rules="~* &* +@all", tls=False, unix=False, maxmemory=0,
                  durable=False, settings=()):

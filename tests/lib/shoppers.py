@@ -1,4 +1,4 @@
-"""shoppers.py: shoppers who add one piece after another to their carts while a test breaks things, and keep accounts."""
+"""shoppers.py: shoppers who fill their carts piece by piece while a test breaks things, and keep accounts."""
 import http.client
 import json
 import threading

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_redis_urls.py: the ways to a Redis: an ACL user, TLS, a Unix socket, a database number; and which are refused."""
+"""test_redis_urls.py: the ways to a Redis: an ACL user, TLS, a Unix socket, a database number; and one that fails."""
 import os
 import sys
 
