@@ -25,7 +25,7 @@ local function id_of(tenant, key)
 end
 
 local function jittered(seconds)
-  return seconds * (1 + JITTER * (2 * math.random() - 1))
+  return seconds * (1 - JITTER * math.random())
 end
 
 local function decoded(text)
