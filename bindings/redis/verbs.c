@@ -14,7 +14,7 @@ typedef struct verb {
 
 #define READ VERB_READS
 
-/* Sorted by name: it is searched by halves. */
+/* Sorted by the name in lower case, as strcasecmp sees it: it is searched by halves. */
 static const verb_t VERBS[] = {
     {"ACL", 0, 0},
     {"BITCOUNT", 1, READ},
@@ -32,9 +32,9 @@ static const verb_t VERBS[] = {
     {"DUMP", 1, READ},
     {"ECHO", 0, READ},
     {"EVAL", AFTER_COUNT, 0},
+    {"EVAL_RO", AFTER_COUNT, READ},
     {"EVALSHA", AFTER_COUNT, 0},
     {"EVALSHA_RO", AFTER_COUNT, READ},
-    {"EVAL_RO", AFTER_COUNT, READ},
     {"EXEC", 0, 0},
     {"EXISTS", 1, READ},
     {"EXPIRETIME", 1, READ},

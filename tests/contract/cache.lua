@@ -234,6 +234,8 @@ test("a rate's burst is its own, and it fills again", function(t, store)
   local rate = { limit = 1000, window_s = 1, burst = 2 }
   t.equal(store.take(tenant, "r", rate).remaining, 1)
   until_equal(t, 1, function() return store.take(tenant, "r", rate).remaining end)
+  t.equal(store.take(tenant, "c", { limit = 1, window_s = DAY }).allowed, true)
+  until_equal(t, true, function() return store.take(tenant, "c", rate).allowed end)
   local slow = { limit = 1, window_s = DAY, burst = 2 }
   t.equal(store.take(tenant, "s", slow).allowed, true)
   t.equal(store.take(tenant, "s", slow).allowed, true)

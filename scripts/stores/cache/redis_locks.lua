@@ -60,16 +60,20 @@ function locks.unlock(tenant, name, token)
   return freed == 1
 end
 
--- GCRA: the String is the time, in microseconds, at which the bucket is full again.
+-- GCRA: the String is the time, in microseconds, at which the bucket is full again; one that is further ahead than it
+-- can be was made under another limit.
 local TAKE = redis.script [[
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, room = tonumber(ARGV[1]), ARGV[1] * ARGV[2]
-local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0) or 0, now)
-local used = full_at + interval - now
-if used > room then return { 0, full_at - now } end
-redis.call('SET', KEYS[1], string.format('%.0f', full_at + interval), 'PX', math.ceil(used / 1000))
-return { 1, used }
+local stored = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+local full_at = math.max(math.min(stored, now + room), now)
+local allowed = full_at + interval <= now + room
+if allowed then full_at = full_at + interval end
+if allowed or full_at < stored then
+  redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
+end
+return { allowed and 1 or 0, full_at - now }
 ]]
 
 function locks.take(tenant, route, options)

@@ -43,19 +43,24 @@ end
 local TAKE = "INSERT INTO rates (tenant, route, full_at_us) VALUES (?, ?, now_ms() * 1000 + ?) "
   .. "ON CONFLICT (tenant, route) DO UPDATE SET full_at_us = max(rates.full_at_us + ?, excluded.full_at_us) "
   .. "WHERE max(rates.full_at_us + ?, excluded.full_at_us) <= excluded.full_at_us - ? + ? RETURNING 1"
+-- One that is further ahead than it can be was made under another limit.
+local CLAMP = "UPDATE rates SET full_at_us = now_ms() * 1000 + ? "
+  .. "WHERE tenant = ? AND route = ? AND full_at_us > now_ms() * 1000 + ?"
 local LOOK = "SELECT max(full_at_us - now_ms() * 1000, 0) AS used_us FROM rates WHERE tenant = ? AND route = ?"
 
 function locks.take(db, tenant, route, options)
   local wanted, text, name = bucket.of(options)
   if not wanted then return nil, text, name end
   local interval = wanted.interval_us
+  local room = interval * wanted.burst
   local results
   results, text, name = db:transaction {
-    { TAKE, { tenant, route, interval, interval, interval, interval, interval * wanted.burst } },
+    { CLAMP, { room, tenant, route, room } },
+    { TAKE, { tenant, route, interval, interval, interval, interval, room } },
     { LOOK, { tenant, route } },
   }
   if not results then return nil, text, name end
-  return wanted:verdict(#results[1].rows == 1, results[2].rows[1].used_us)
+  return wanted:verdict(#results[2].rows == 1, results[3].rows[1].used_us)
 end
 
 return locks

@@ -13,7 +13,8 @@ function bucket.of(options)
   if not whole(limit) or not whole(burst) or type(window_s) ~= "number" or window_s <= 0 then
     return nil, "a rate needs a limit, a burst and a window of seconds above 0", "invalid"
   end
-  local interval_us = math.max(1, math.floor(window_s * 1000000 / limit))
+  -- Rounded up: never more requests than were allowed.
+  local interval_us = math.ceil(window_s * 1000000 / limit)
   return setmetatable({ limit = limit, burst = burst, interval_us = interval_us }, bucket)
 end
 
