@@ -23,16 +23,17 @@ void reply_write_problem(buf_t *out, int err, const char *detail, const char *id
     buf_char(out, '}');
 }
 
-static void put_common(request_t *request, buf_t *headers) {
+void reply_put_common(const request_t *request, buf_t *headers) {
     buf_text(headers, "X-Request-ID: ");
     buf_text(headers, request->id);
     buf_text(headers, "\r\n");
+    buf_span(headers, request->limits);
 }
 
 void reply_problem_with(request_t *request, int err, const char *detail, span_t headers) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
     reply_write_problem(body, err, detail, request->id);
-    put_common(request, lines);
+    reply_put_common(request, lines);
     buf_span(lines, headers);
     if (err_status(err) == 503) buf_text(lines, "Retry-After: 1\r\n");
     answer_t answer = {.status = err_status(err),
@@ -190,7 +191,7 @@ void reply_value(request_t *request, lua_State *L, int index) {
         .status = 200,
         .body = server_body(request->server),
         .lines = server_lines(request->server)};
-    put_common(request, r.lines);
+    reply_put_common(request, r.lines);
     lua_pushvalue(L, index);
     lua_pushcfunction(L, read_value);
     lua_insert(L, -2);

@@ -148,7 +148,7 @@ static const char *answer_with(request_t *request, const value_t *value) {
     answer_t answer = {.status = 200};
     const value_t *mark = value_field(value, "__answer");
     const char *wrong = NULL;
-    buf_printf(lines, "X-Request-ID: %s\r\n", request->id);
+    reply_put_common(request, lines);
     if (value->kind == VALUE_NIL) {
         answer.status = 204;
     } else if (mark && mark->kind == VALUE_BOOL && mark->boolean) {
@@ -211,11 +211,13 @@ static void read_json(visit_t *visit) {
                                                 false, &visit->json, why, sizeof why) == 0;
 }
 
-static void start(site_t *site, request_t *request) {
+static void start(request_t *request) {
+    site_t *site = request->site;
     static const task_ops_t OPS = {.done = on_done};
     visit_t *visit = arena_zalloc(&request->exchange->arena, sizeof *visit);
     if (!visit) {
         reply_problem(request, ERR_NO_MEMORY, NULL);
+        site_leave(site);
         return;
     }
     *visit = (visit_t){.request = request, .site = site};
@@ -228,7 +230,6 @@ static void start(site_t *site, request_t *request) {
         .deadline_ms = latest < request->deadline_ms ? latest : request->deadline_ms};
     sandbox_fault_t fault = {0};
     bool alive;
-    site_enter(site);
     task_t *task = routes_start(
         site->routes, request->match.route, &options, push_arguments, visit, &alive, &fault);
     if (alive) request->task = task;
@@ -242,7 +243,15 @@ request_t *tenant_routes_request(void *user) {
     return ((visit_t *)user)->request;
 }
 
-bool tenant_routes_run(sites_t *sites, request_t *request) {
+/* It is inside the site already, because its route is the site's. */
+static void through_gate(request_t *request, bool passed) {
+    if (passed)
+        start(request);
+    else
+        site_leave(request->site);
+}
+
+bool tenant_routes_run(sites_t *sites, gate_t *gate, request_t *request) {
     exchange_t *exchange = request->exchange;
     site_t *site = sites_find(sites, request->settings->slug);
     if (!site || !site->routes) return false;
@@ -250,9 +259,13 @@ bool tenant_routes_run(sites_t *sites, request_t *request) {
             &exchange->arena, &request->match) != 0 ||
         !request->match.route)
         return false;
-    if (site->inside >= SITE_REQUESTS_MAX || site_rests(site))
+    gate_find(gate, request);
+    if (site->inside >= SITE_REQUESTS_MAX || site_rests(site)) {
         reply_problem(request, ERR_BUSY, NULL);
-    else
-        start(site, request);
+        return true;
+    }
+    site_enter(site);
+    request->site = site;
+    gate_enter(gate, request, through_gate);
     return true;
 }

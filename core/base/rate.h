@@ -5,7 +5,7 @@
 
 /* The bucket's number is the time at which it will be full again. A request moves it on by one interval, and is refused
    when it would then be ahead of now by more than the capacity. */
-typedef struct rate {
+typedef struct rate_limit {
     uint64_t count;    /* requests per period; 0: no limit */
     uint64_t period_s; /* 1 second to 366 days */
     uint64_t
