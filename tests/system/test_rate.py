@@ -259,5 +259,8 @@ class WithoutStoreClosed(WithoutStore):
     declared, status = "closed", 503
 
 
+if engines.embedded_only():
+    del OnRedis, WithoutStore, WithoutStoreClosed
+
 if __name__ == "__main__":
     main()
