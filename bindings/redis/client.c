@@ -94,8 +94,7 @@ static span_t key_of(const redis_command_t *command) {
 
 static void route(redis_command_t *command) {
     redis_t *redis = command->redis;
-    bool replica =
-        command->replica && command->hops == 0; /* a replica that failed is not asked again */
+    bool replica = command->replica && !command->hops; /* one that failed is not asked again */
     redis_node_t *node = redis->router->pick(redis->router, key_of(command), replica);
     command->asking = false;
     if (node)
@@ -244,8 +243,7 @@ static int read_urls(redis_t *redis, char *why, size_t size) {
     redis->sentinel.user = redis->url.sentinel_user;
     redis->sentinel.password = redis->url.sentinel_password;
     redis->sentinel.db = 0;
-    redis->options.url = redis->options.read_url =
-        NULL; /* the caller's, and it may hold a password */
+    redis->options.url = redis->options.read_url = NULL; /* the caller's, perhaps with a password */
     return err;
 }
 

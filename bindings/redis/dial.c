@@ -84,8 +84,8 @@ static int begin(redis_dial_t *dial, const struct sockaddr *address, socklen_t s
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return uv_translate_sys_error(errno);
     if (address->sa_family != AF_UNIX) tune(fd);
-    int err =
-        connect(fd, address, size) == 0 || errno == EINPROGRESS ? 0 : uv_translate_sys_error(errno);
+    bool begun = connect(fd, address, size) == 0 || errno == EINPROGRESS;
+    int err = begun ? 0 : uv_translate_sys_error(errno);
     if (!err) err = uv_poll_init(loop_uv(dial->loop), &dial->poll, fd);
     if (err) {
         close(fd);

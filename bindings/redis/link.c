@@ -16,9 +16,8 @@ typedef enum { DIALLING, SECURING, GREETING, UP, CLOSED } link_state_t;
 
 /* A command on its way. */
 typedef struct place {
-    redis_command_t *command; /* NULL: forgotten, the answer is swallowed */
-    uint64_t
-        limit_ms; /* when it stands first and has no answer by then, the connection is given up */
+    redis_command_t *command;  /* NULL: forgotten, the answer is swallowed */
+    uint64_t sent_ms, span_ms; /* its time runs until sent + span */
 } place_t;
 
 struct link {
@@ -37,6 +36,7 @@ struct link {
     place_t *places;
     uint64_t head, tail;
     size_t capacity;
+    uint64_t watched; /* the place the watch is armed for */
 };
 
 static place_t *place_at(const link_t *link, uint64_t number) {
@@ -60,8 +60,8 @@ static bool make_room(link_t *link) {
     return link->tail - link->head + 2 <= link->capacity || grow(link);
 }
 
-static void push(link_t *link, redis_command_t *command, uint64_t limit_ms) {
-    *place_at(link, link->tail++) = (place_t){command, limit_ms};
+static void push(link_t *link, redis_command_t *command, uint64_t sent_ms, uint64_t span_ms) {
+    *place_at(link, link->tail++) = (place_t){command, sent_ms, span_ms};
 }
 
 static void on_ended(deferred_t *deferred) {
@@ -131,11 +131,16 @@ static void want(link_t *link, int interest) {
     uv_poll_start(&link->poll, interest, on_poll);
 }
 
-/* A place that is first and forgotten is the one the watch waits for. */
+/* A place that is first and forgotten is given twice its time, and once its time since the place before it was answered:
+   a server that has stood still and works off its queue is not late. */
 static void watch_head(link_t *link) {
     if (deadline_armed(&link->watch) || link->head == link->tail) return;
     const place_t *first = place_at(link, link->head);
-    if (!first->command) deadline_set(link->options.loop, &link->watch, first->limit_ms);
+    if (first->command) return;
+    uint64_t twice = first->sent_ms + 2 * first->span_ms;
+    uint64_t least = loop_now(link->options.loop) + first->span_ms;
+    link->watched = link->head;
+    deadline_set(link->options.loop, &link->watch, twice > least ? twice : least);
 }
 
 /* The answer for whoever stands first. */
@@ -163,8 +168,7 @@ static void unasked(link_t *link, const redisReply *reply) {
     const link_events_t *events = link->options.events;
     if (events->message)
         events->message(link->options.data, link, reply);
-    else if (reply->type ==
-             REDIS_REPLY_ERROR) /* "max number of clients reached", and then the end */
+    else if (reply->type == REDIS_REPLY_ERROR) /* too many clients, and then the end */
         drop(link, "the server sent an error and no command was open");
     else if (reply->type != REDIS_REPLY_PUSH)
         drop(link, "an answer came that no command waits for");
@@ -262,16 +266,18 @@ static void begin_tls(link_t *link) {
         secure(link);
         return;
     }
+    char why[64];
+    redis_tls_explain(link->session, why, sizeof why);
     redis_tls_free(link->session); /* hiredis takes it over only when it succeeds */
     link->session = NULL;
-    drop(link, fault_of(link));
+    drop(link, why);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     link_t *link = poll->data;
     if (status < 0) {
-        link->interest =
-            0; /* libuv has stopped, and knows no more than that there is an error: reading tells */
+        /* libuv has stopped, and knows no more than that there is an error: reading tells. */
+        link->interest = 0;
         want(link, UV_READABLE);
     }
     if (link->state == SECURING) {
@@ -314,16 +320,15 @@ static void on_opening(deadline_t *deadline) {
     drop(LIST_OWNER(deadline, link_t, opening), "it did not answer the greeting in time");
 }
 
-/* Armed while somebody has been forgotten. Whoever stands first with a waiter of its own is not late: the waiter leaves
-   first. */
+/* What has arrived is read first: perhaps it was this process that stood still. */
 static void on_watch(deadline_t *deadline) {
     link_t *link = LIST_OWNER(deadline, link_t, watch);
-    if (link->head == link->tail) return;
-    const place_t *first = place_at(link, link->head);
-    if (!first->command && first->limit_ms <= loop_now(link->options.loop))
+    read_in(link);
+    if (link->state == CLOSED) return;
+    if (link->head == link->watched && link->head < link->tail)
         drop(link, "no answer in twice the command's time");
-    else if (!first->command)
-        deadline_set(link->options.loop, deadline, first->limit_ms);
+    else
+        watch_head(link);
 }
 
 link_t *link_open(const link_options_t *options) {
@@ -365,10 +370,10 @@ int link_send(link_t *link, redis_command_t *command) {
         sdssetlen(link->context->obuf, before);
         return err;
     }
-    if (command->asking) push(link, NULL, now + 2 * span);
+    if (command->asking) push(link, NULL, now, span);
     command->link = link;
     command->place = link->tail;
-    push(link, command, now + 2 * span);
+    push(link, command, now, span);
     flush_later(link);
     return 0;
 }

@@ -118,9 +118,8 @@ static void on_down(void *data, link_t *link, const char *detail) {
     pause_lane(lane);
     if (node->up) return;
     news = was_up || !node->failed;
-    if (!was_up)
-        node->failed =
-            true; /* one that was lost is given one attempt before what waits is refused */
+    /* One that was lost is given one attempt before what waits is refused. */
+    if (!was_up) node->failed = true;
     if (node->failed) refuse_waiting(node, detail);
     if (!news) return;
     tell(node, was_up ? "redis_lost" : "redis_down", LOG_WARN, detail);

@@ -55,11 +55,10 @@ struct redis_command {
     deferred_t ended;
     struct link *link; /* the connection it was sent on and has no answer from */
     uint64_t place;    /* there */
-    void (*settle)(
-        redis_command_t *command); /* the floor that takes the result; NULL once it has ended */
-    void *owner;                   /* that floor's */
-    struct redis_node *at;         /* where it was sent */
-    uint64_t until_ms;             /* deadline_ms, or what stands for 0 */
+    /* The floor that takes the result; NULL once it has ended. */
+    void (*settle)(redis_command_t *command);
+    struct redis_node *at; /* where it was sent */
+    uint64_t until_ms;     /* deadline_ms, or what stands for 0 */
     int hops;
     bool asking;
 };

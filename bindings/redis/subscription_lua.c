@@ -13,7 +13,7 @@
 /* A message and the name of its channel, or the mark of a gap. */
 typedef struct message {
     list_t node;
-    bool gap, live; /* live: whether messages come again after the gap */
+    bool gap, live;          /* live: whether messages come again after the gap */
     size_t channel, payload; /* lengths of the texts */
     char text[];
 } message_t;
@@ -69,8 +69,7 @@ static void put(inbox_t *inbox, message_t *message) {
 static void put_gap(inbox_t *inbox) {
     bool live = inbox->subscription.live;
     if (!inbox->gaps) return;
-    message_t *last =
-        inbox->count ? LIST_OWNER(inbox->messages.prev, message_t, node) : NULL;
+    message_t *last = inbox->count ? LIST_OWNER(inbox->messages.prev, message_t, node) : NULL;
     if (last && last->gap) {
         last->live = live;
         return;

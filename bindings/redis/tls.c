@@ -49,12 +49,13 @@ SSL *redis_tls_session(SSL_CTX *tls, const char *name) {
     return NULL;
 }
 
-static void explain(SSL *session, char *why, size_t size) {
+void redis_tls_explain(SSL *session, char *why, size_t size) {
     long verified = SSL_get_verify_result(session);
     unsigned long code = ERR_peek_last_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     if (verified != X509_V_OK) reason = X509_verify_cert_error_string(verified);
     snprintf(why, size, "TLS: %s", reason ? reason : "the server closed the connection");
+    redis_tls_forget_errors();
 }
 
 int redis_tls_handshake(SSL *session, char *why, size_t size) {
@@ -64,8 +65,7 @@ int redis_tls_handshake(SSL *session, char *why, size_t size) {
     int error = SSL_get_error(session, result);
     if (error == SSL_ERROR_WANT_READ) return 0;
     if (error == SSL_ERROR_WANT_WRITE) return 2;
-    explain(session, why, size);
-    redis_tls_forget_errors();
+    redis_tls_explain(session, why, size);
     return -1;
 }
 

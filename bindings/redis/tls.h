@@ -12,6 +12,8 @@ SSL *redis_tls_session(SSL_CTX *tls, const char *name);
 void redis_tls_free(SSL *session);
 /* Goes on with the handshake: 1 done, 0 more to read, 2 more to write, -1 failed with a sentence in why. */
 int redis_tls_handshake(SSL *session, char *why, size_t size);
+/* Why a handshake failed, and forgets it. */
+void redis_tls_explain(SSL *session, char *why, size_t size);
 /* The error queue is the thread's and shared with every other user of OpenSSL; what lies there would be taken for this
    connection's. */
 void redis_tls_forget_errors(void);

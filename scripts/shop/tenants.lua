@@ -9,7 +9,7 @@ local tenants = {}
 -- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost. While
 -- the cache and the documents are both away, the last known settings serve on.
 local KEY, TTL_S = "config", 300
-local KEPT = { ttl_s = TTL_S, negative_s = 10, copy = true, stale_s = 900 }
+local KEPT = { ttl_s = TTL_S, negative_s = 10, copy = true, stale_s = tonumber(process.config "config_stale_s") }
 
 -- Where a document is found by something else than its id: only the id is remembered here, the document always comes
 -- from the cache role, so that a change reaches every process.

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -46,7 +47,7 @@ static inline redis_t *rig_client(loop_t *loop, const char *url) {
 /* A command with a copy of what came back. */
 typedef struct call {
     redis_command_t command;
-    span_t argv[8];
+    span_t argv[12];
     int done, type;
     long long integer;
     size_t elements;
@@ -97,7 +98,6 @@ static inline void rig_run(loop_t *loop, redis_t *redis, call_t *call, const cha
 typedef struct server {
     pid_t pid;
     char folder[64], socket[80], url[128];
-    int port;
 } server_t;
 
 static inline int rig_free_port(void) {
@@ -114,12 +114,10 @@ static inline int rig_free_port(void) {
 
 /* more: further arguments, NULL at the end. */
 static inline void server_launch(server_t *server, const char *const *more) {
-    char port[16];
-    const char *argv[40] = {"redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
+    const char *argv[48] = {"redis-server", "--port", "0", "--bind", "127.0.0.1", "--unixsocket",
         server->socket, "--dir", server->folder, "--save", "", "--appendonly", "no", "--daemonize",
         "no", "--logfile", "redis.log"};
     int argc = 17;
-    snprintf(port, sizeof port, "%d", server->port);
     while (more && *more)
         argv[argc++] = *more++;
     server->pid = fork();
@@ -129,16 +127,36 @@ static inline void server_launch(server_t *server, const char *const *more) {
     _exit(127);
 }
 
-/* Answers as soon as it accepts; the socket is made last. */
-static inline void server_start(server_t *server, int port, const char *const *more) {
+/* Waits until it accepts; false when it has ended. */
+static inline bool server_await(server_t *server) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), tries = RIG_PATIENCE_S * 100;
+    memcpy(address.sun_path, server->socket, strlen(server->socket));
+    while (
+        connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && server->pid && --tries) {
+        if (waitpid(server->pid, NULL, WNOHANG)) server->pid = 0;
+        usleep(10000);
+    }
+    close(fd);
+    assert(tries);
+    return server->pid != 0;
+}
+
+/* On a Unix socket alone, which nobody else can take. */
+static inline bool server_try(server_t *server, const char *const *more) {
     memset(server, 0, sizeof *server);
     snprintf(server->folder, sizeof server->folder, "/tmp/perigee-redis-XXXXXX");
     char *made = mkdtemp(server->folder);
     assert(made);
     snprintf(server->socket, sizeof server->socket, "%s/socket", server->folder);
     snprintf(server->url, sizeof server->url, "unix://%s", server->socket);
-    server->port = port;
     server_launch(server, more);
+    return server_await(server);
+}
+
+static inline void server_start(server_t *server) {
+    bool started = server_try(server, NULL);
+    assert(started);
 }
 
 static inline void server_kill(server_t *server) {
@@ -278,6 +296,18 @@ static inline void fake_accept(uv_stream_t *listener, int status) {
     uv_read_start((uv_stream_t *)&conn->tcp, fake_alloc, fake_read);
     fake->accepted++;
     fake->open++;
+}
+
+/* Keeps the port from everybody else; who connects is refused. Returns a descriptor to close. */
+static inline int fake_reserve(fake_t *fake) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+        .sin_port = htons((uint16_t)fake->port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int err = bind(fd, (struct sockaddr *)&address, sizeof address);
+    assert(err == 0);
+    return fd;
 }
 
 /* port 0: any. */

@@ -373,10 +373,12 @@ static void test_refused(void **state) {
     set_up(&rig);
     fake_unlisten(&rig.fake);
     rig_settle(rig.loop);
+    int guard = fake_reserve(&rig.fake);
     dial(&rig, 60000);
     RIG_UNTIL(rig.loop, rig.downs);
     assert_int_equal(rig.ups, 0);
     assert_non_null(strstr(rig.detail, "connection refused"));
+    close(guard);
     tear_down(&rig);
 }
 
