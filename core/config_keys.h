@@ -2,8 +2,8 @@
 #ifndef PERIGEE_CONFIG_KEYS_H
 #define PERIGEE_CONFIG_KEYS_H
 
-/* X(KIND, key, default, least, most, unit, sentence). The bounds of TEXT and SECRET are lengths in bytes; a FLAG is true
-   or false; a CHOICE's unit lists what it may be; a RATE is what base/rate.h reads. A SECRET is shown as "set". */
+/* X(KIND, key, default, least, most, unit, sentence). The bounds of TEXT and SECRET are lengths in bytes; a FLAG is
+   true or false; a CHOICE's unit lists what it may be; a RATE is what base/rate.h reads. A SECRET is shown as "set". */
 #define CONFIG_KEYS(X)                                                                             \
     X(TEXT, host, "127.0.0.1", 1, 511, "",                                                         \
         "addresses to listen on, with commas between them; 0.0.0.0 and :: mean all")               \

@@ -8,8 +8,8 @@
 
 typedef enum { ON_RULE_ERROR_LAST_GOOD, ON_RULE_ERROR_REFUSE } on_rule_error_t;
 
-/* One entry of settings.rateLimits: "/api/products" (all its methods together), "POST /api/products", or "*" (each route
-   that has no rate of its own). */
+/* One entry of settings.rateLimits: "/api/products" (all its methods together), "POST /api/products", or "*" (each
+   route that has no rate of its own). */
 typedef struct settings_limit {
     span_t name;
     rate_limit_t rate; /* count 0: no limit */
