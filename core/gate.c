@@ -5,16 +5,12 @@
 #include "base/log.h"
 #include "reply.h"
 #include "server.h"
-#include "redis/redis_gate.h"
-#include "sqlite/engine.h"
-#include "sqlite/sqlite_gate.h"
 #include <stdlib.h>
 
 #define LOG_EVERY_MS 1000
 
 struct gate {
     services_t *services;
-    cache_ops_t ops;
     rate_limit_t rate; /* where neither route nor tenant says otherwise */
     bool closed;       /* without the store, nothing limited passes */
     uint64_t logged_ms;
@@ -35,23 +31,11 @@ static const value_limits_t LIMITS = {.depth = 16, .nodes = 10000, .bytes = 2621
 gate_t *gate_new(services_t *services) {
     gate_t *gate = calloc(1, sizeof *gate);
     char why[200];
-    db_t *db = NULL;
     if (!gate) return NULL;
     gate->services = services;
     gate->closed = strcmp(services->config.rate_limit_without_store, "closed") == 0;
     rate_read(span_of(services->config.rate_limit), &gate->rate, why, sizeof why);
-    if (services->redis) {
-        gate->ops = (cache_ops_t){
-            .engine = services->redis, .gate = redis_gate, .gate_cancel = redis_gate_cancel};
-        return gate;
-    }
-    if (sqlite_open(services->sqlite, SPAN("cache"), false, &db) == 0) {
-        gate->ops =
-            (cache_ops_t){.engine = db, .gate = sqlite_gate, .gate_cancel = sqlite_gate_cancel};
-        return gate;
-    }
-    free(gate);
-    return NULL;
+    return gate;
 }
 
 void gate_delete(gate_t *gate) {
@@ -247,13 +231,14 @@ void gate_enter(gate_t *gate, request_t *request, gate_cb through) {
     visit->op.wait_ms = wait_ms(gate, request);
     visit->op.done = on_told;
     visit->op.data = visit;
-    int err = gate->ops.gate(gate->ops.engine, &visit->op);
+    const cache_ops_t *ops = &gate->services->cache;
+    int err = ops->gate(ops->engine, &visit->op);
     if (err) without_store(visit, err);
 }
 
 void gate_abandon(request_t *request) {
     gate_visit_t *visit = request->visit;
     if (!visit || !visit->inside) return;
-    visit->gate->ops.gate_cancel(&visit->op);
+    visit->gate->services->cache.gate_cancel(&visit->op);
     leave(visit, false);
 }

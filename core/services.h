@@ -2,6 +2,7 @@
    tenants. */
 #ifndef PERIGEE_SERVICES_H
 #define PERIGEE_SERVICES_H
+#include "base/cache_ops.h"
 #include "base/loop.h"
 #include "config.h"
 #include "tenant/tenant.h"
@@ -17,6 +18,7 @@ typedef struct services {
     struct sqlite *sqlite;
     struct client *http;
     struct redis *redis;   /* NULL without the setting redis_url */
+    cache_ops_t cache;     /* of the cache role's engine */
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */
 } services_t;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/err.h"
+#include "sqlite/sqlite_cache.h"
 
 #define TEXT_MOST (1024 * 1024)
 #define SESSION "session:"
@@ -124,7 +125,7 @@ static visit_t *visit_new(cache_gate_t *gate) {
     return visit;
 }
 
-int sqlite_gate(void *db, cache_gate_t *gate) {
+int sqlite_gate(void *engine, cache_gate_t *gate) {
     visit_t *visit = visit_new(gate);
     if (!visit) return ERR_NO_MEMORY;
     visit->op.kind = gate->bucket.len ? DB_WRITE : DB_READ;
@@ -135,7 +136,9 @@ int sqlite_gate(void *db, cache_gate_t *gate) {
     job->max_bytes = TEXT_MOST;
     if (gate->wait_ms) job->deadline_ns = clock_mono_ns() + gate->wait_ms * 1000000u;
     buf_create(&job->cells);
-    int err = db_submit(db, &visit->op);
+    db_t *db;
+    int err = sqlite_cache_db(engine, &db);
+    if (!err) err = db_submit(db, &visit->op);
     if (err)
         free(visit);
     else

@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 
 /* What one request needs to know before its script starts. The caller clears the memory, fills the first part and keeps
-   it, and what its spans point to, until `done` or gate_cancel. */
+   it until `done` or gate_cancel. What its spans point to is copied by the starting call. */
 typedef struct cache_gate cache_gate_t;
 struct cache_gate {
     span_t tenant;        /* its id */
@@ -40,6 +40,7 @@ struct cache_cart_load {
     void *data;
 
     int err;
+    char detail[120];
     int64_t version;             /* 0: there is none */
     const cache_field_t *fields; /* valid inside done only */
     size_t count;
@@ -60,7 +61,8 @@ struct cache_cart_save {
     void (*done)(cache_cart_save_t *save);
     void *data;
 
-    int err;          /* ERR_PRECONDITION_FAILED: another version is there */
+    int err; /* ERR_PRECONDITION_FAILED: another version is there */
+    char detail[120];
     int64_t saved_as; /* the new version */
 
     void *state;

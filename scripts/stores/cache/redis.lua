@@ -1,4 +1,5 @@
 -- redis.lua: the cache role on Redis: texts that expire, generations, sessions, and carts changed by compare and swap.
+local cart = require "cart"
 local millis = require "stores.lib.ttl"
 local names = require "stores.lib.names"
 local redis = require "lib.redis"
@@ -61,28 +62,6 @@ function store.session_delete(tenant, id)
   return store.delete(tenant, "session:" .. id)
 end
 
--- The clock in microseconds as first version: a cart that was deleted and made anew must not meet a version somebody
--- still holds. The first write is one that grows: a Redis without memory refuses it, but after an HDEL it would refuse
--- nothing more.
-local SAVE = redis.script [[
-local version = redis.call('HGET', KEYS[1], 'version')
-if ARGV[1] == '0' then
-  if version then return false end
-  local time = redis.call('TIME')
-  version = time[1] * 1000000 + time[2]
-elseif version ~= ARGV[1] then
-  return false
-else
-  version = version + 1
-end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', version))
-local unset = tonumber(ARGV[3])
-for i = 4, 3 + unset do redis.call('HDEL', KEYS[1], ARGV[i]) end
-for i = 4 + unset, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return version
-]]
-
 local DELETE = redis.script [[
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
@@ -96,30 +75,7 @@ local function changed()
   return nil, "the cart has changed since it was read", "precondition_failed"
 end
 
-function store.cart_load(tenant, session)
-  local fields, text, name = redis.hgetall(cart_key(tenant, session))
-  if not fields then return nil, text, name end
-  local version = tonumber(fields.version)
-  if not version then return nil end
-  fields.version = nil
-  return { version = version, fields = fields }
-end
-
-function store.cart_save(tenant, session, change)
-  local ttl, text, name = millis(change.ttl_s)
-  if not ttl then return nil, text, name end
-  local unset = change.unset or {}
-  local arguments = { change.version, ttl, #unset }
-  for _, field in ipairs(unset) do arguments[#arguments + 1] = field end
-  for field, value in pairs(change.set or {}) do
-    arguments[#arguments + 1], arguments[#arguments + 2] = field, value
-  end
-  local version
-  version, text, name = SAVE({ cart_key(tenant, session) }, arguments)
-  if name then return nil, text, name end
-  if not version then return changed() end
-  return version
-end
+store.cart_load, store.cart_save = cart.load, cart.save
 
 function store.cart_delete(tenant, session, options)
   local version = options and options.version

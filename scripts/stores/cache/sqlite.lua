@@ -1,4 +1,5 @@
 -- sqlite.lua: the cache role on SQLite: texts that expire, generations, sessions, and carts by compare and swap.
+local cart = require "cart"
 local database = require "stores.lib.database"
 local locks = require "stores.cache.sqlite_locks"
 local messages = require "stores.cache.sqlite_messages"
@@ -17,19 +18,7 @@ local ADD = SET .. " WHERE texts.expires_at <= now_ms()"
 local GENERATION = "SELECT n FROM generations WHERE tenant = ? AND name = ?"
 local BUMP = "INSERT INTO generations (tenant, name, n) VALUES (?, ?, 1) "
   .. "ON CONFLICT (tenant, name) DO UPDATE SET n = n + 1 RETURNING n"
-local LOAD = "SELECT c.version, f.name, f.value FROM carts c LEFT JOIN cart_fields f "
-  .. "ON f.tenant = c.tenant AND f.session = c.session "
-  .. "WHERE c.tenant = ? AND c.session = ? AND c.expires_at > now_ms()"
 local FORGET_EXPIRED = "DELETE FROM carts WHERE tenant = ? AND session = ? AND expires_at <= now_ms()"
--- The clock in microseconds as first version: a cart that was deleted and made anew must not meet a version that
--- somebody still holds.
-local CREATE = "INSERT INTO carts (tenant, session, version, expires_at) VALUES (?, ?, now_ms() * 1000, now_ms() + ?) "
-  .. "ON CONFLICT (tenant, session) DO NOTHING RETURNING version"
-local ADVANCE = "UPDATE carts SET version = version + 1, expires_at = now_ms() + ? "
-  .. "WHERE tenant = ? AND session = ? AND version = ? AND expires_at > now_ms() RETURNING version"
-local SET_FIELD = "INSERT INTO cart_fields (tenant, session, name, value) VALUES (?, ?, ?, ?) "
-  .. "ON CONFLICT (tenant, session, name) DO UPDATE SET value = excluded.value"
-local UNSET_FIELD = "DELETE FROM cart_fields WHERE tenant = ? AND session = ? AND name = ?"
 
 local store = {}
 
@@ -87,39 +76,12 @@ function store.bump(db, tenant, counter)
   return results[1].rows[1].n
 end
 
-function store.cart_load(db, tenant, session)
-  local rows, text, name = db:query(LOAD, { tenant, session })
-  if not rows then return nil, text, name end
-  if not rows[1] then return nil end
-  local fields = {}
-  for _, row in ipairs(rows) do
-    if row.name then fields[row.name] = row.value end
-  end
-  return { version = rows[1].version, fields = fields }
+function store.cart_load(_, tenant, session)
+  return cart.load(tenant, session)
 end
 
-local function claim(tenant, session, version, ttl)
-  if version == 0 then
-    return { { FORGET_EXPIRED, { tenant, session } }, { CREATE, { tenant, session, ttl }, expect = 1 } }
-  end
-  return { { ADVANCE, { ttl, tenant, session, version }, expect = 1 } }
-end
-
--- The version is claimed first: when it is not the expected one, the whole unit is undone.
-function store.cart_save(db, tenant, session, change)
-  local ttl, text, name = millis(change.ttl_s)
-  if not ttl then return nil, text, name end
-  local unit = claim(tenant, session, change.version, ttl)
-  local claimed = #unit
-  for _, field in ipairs(change.unset or {}) do unit[#unit + 1] = { UNSET_FIELD, { tenant, session, field } } end
-  for field, value in pairs(change.set or {}) do
-    unit[#unit + 1] = { SET_FIELD, { tenant, session, field, value } }
-  end
-  local results
-  results, text, name = db:transaction(unit)
-  if results then return results[claimed].rows[1].version end
-  if name == "precondition_failed" then text = "the cart has changed since it was read" end
-  return nil, text, name
+function store.cart_save(_, tenant, session, change)
+  return cart.save(tenant, session, change)
 end
 
 function store.cart_delete(db, tenant, session, options)

@@ -4,23 +4,10 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "bindings/redis_rig.h"
-#include "bindings/script_host.h"
-#include "base/cache_ops.h"
-#include "base/rate.h"
-#include "redis/redis_gate.h"
-#include "sqlite/db.h"
-#include "sqlite/sqlite_gate.h"
+#include "core/cache_rig.h"
 
 #define DAY_US UINT64_C(86400000000)
 #define MOST 40
-
-/* As scripts/stores/cache/sqlite_tables.lua makes them. */
-static const char *const TABLES[] = {"CREATE TABLE texts (tenant TEXT NOT NULL, key TEXT NOT NULL, "
-                                     "value TEXT NOT NULL, expires_at INTEGER NOT NULL, "
-                                     "PRIMARY KEY (tenant, key)) WITHOUT ROWID",
-    "CREATE TABLE rates (tenant TEXT NOT NULL, route TEXT NOT NULL, full_at_us INTEGER NOT NULL, "
-    "PRIMARY KEY (tenant, route)) WITHOUT ROWID"};
 
 typedef struct told {
     cache_gate_t op;
@@ -28,16 +15,8 @@ typedef struct told {
     char config[64], session[64];
 } told_t;
 
-/* Two engines on one store, as two servers are. */
-static struct rig {
-    loop_t *loop;
-    server_t server;
-    char folder[200];
-    db_t *db[2];
-    redis_t *redis[2];
-    cache_ops_t ops[2];
-    told_t told[MOST];
-} rig;
+static cache_rig_t rig;
+static told_t tolds[MOST];
 
 static void copy(char out[64], span_t text) {
     if (text.ptr)
@@ -54,7 +33,7 @@ static void on_told(cache_gate_t *op) {
 }
 
 static told_t *prepare(int i, const char *session, const char *bucket, uint64_t burst) {
-    told_t *told = &rig.told[i];
+    told_t *told = &tolds[i];
     *told = (told_t){.op = {.tenant = SPAN("t1"),
                          .session = span_of(session),
                          .bucket = span_of(bucket),
@@ -78,75 +57,21 @@ static told_t *ask(const char *session, const char *bucket, uint64_t burst) {
     return told;
 }
 
-static void on_db_done(db_op_t *op) {
-    *(bool *)op->job.statements[0].params = true;
-}
-
-static void db_run(const char *sql) {
-    struct {
-        db_op_t op;
-        statement_t statement;
-        result_t result;
-        bool done;
-    } call = {.op = {.kind = DB_WRITE, .done = on_db_done}};
-    /* `params` is never read, since count is 0: it carries the flag. */
-    call.statement = (statement_t){
-        .sql = span_of(sql), .params = (const cell_t *)(void *)&call.done, .expect = -1};
-    call.op.job.statements = &call.statement;
-    call.op.job.results = &call.result;
-    call.op.job.count = 1;
-    call.op.job.max_bytes = 1024;
-    assert_int_equal(db_submit(rig.db[0], &call.op), 0);
-    RIG_UNTIL(rig.loop, call.done);
-    assert_int_equal(call.op.job.err, 0);
-    buf_destroy(&call.op.job.cells);
-}
-
 static int fill_sqlite(void **state) {
     (void)state;
-    char path[300];
-    memset(&rig, 0, sizeof rig);
-    host_folder(rig.folder, sizeof rig.folder);
-    snprintf(path, sizeof path, "%s/cache.db", rig.folder);
-    rig.loop = loop_new();
-    for (int i = 0; i < 2; i++) {
-        rig.db[i] = db_new(&(db_options_t){
-            .loop = rig.loop, .path = path, .name = "cache", .readers = 1, .bound = 100});
-        rig.ops[i] = (cache_ops_t){
-            .engine = rig.db[i], .gate = sqlite_gate, .gate_cancel = sqlite_gate_cancel};
-    }
-    for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++)
-        db_run(TABLES[i]);
+    cache_rig_sqlite(&rig);
     return 0;
 }
 
 static int fill_redis(void **state) {
     (void)state;
-    memset(&rig, 0, sizeof rig);
-    server_start(&rig.server, 0, NULL);
-    rig.loop = loop_new();
-    for (int i = 0; i < 2; i++) {
-        rig.redis[i] = rig_client(rig.loop, rig.server.url);
-        rig.ops[i] = (cache_ops_t){
-            .engine = rig.redis[i], .gate = redis_gate, .gate_cancel = redis_gate_cancel};
-        RIG_UNTIL(rig.loop, redis_up(rig.redis[i]));
-    }
+    cache_rig_redis(&rig);
     return 0;
-}
-
-static void close_engines(void) {
-    for (int i = 0; i < 2; i++)
-        if (rig.db[i]) db_delete(rig.db[i]);
-    rig.db[0] = rig.db[1] = NULL;
-    if (rig.loop) loop_delete(rig.loop);
-    rig.loop = NULL;
 }
 
 static int empty(void **state) {
     (void)state;
-    close_engines();
-    if (rig.server.folder[0]) server_stop(&rig.server);
-    if (rig.folder[0]) host_folder_remove(rig.folder);
+    cache_rig_empty(&rig);
     return 0;
 }
 
@@ -154,10 +79,10 @@ static int empty(void **state) {
 static void store(const char *key, const char *text, int ttl_s) {
     char line[300];
     const char *rest = strchr(key, ':');
-    if (rig.db[0]) {
+    if (rig.db) {
         snprintf(line, sizeof line, "INSERT INTO texts VALUES ('t1', '%s', '%s', now_ms() + %d)",
             key, text, ttl_s * 1000);
-        db_run(line);
+        cache_rig_sql(&rig, line);
     } else if (ttl_s) {
         call_t call;
         snprintf(line, sizeof line, "SET %.*s:t1%s %s",
@@ -175,12 +100,12 @@ static void exactly_as_many_pass_as_the_bucket_holds(void **state) {
         loop_turn(rig.loop, 1000);
         done = 0;
         for (int i = 0; i < MOST; i++)
-            done += rig.told[i].done;
+            done += tolds[i].done;
     }
     for (int i = 0; i < MOST; i++) {
-        assert_int_equal(rig.told[i].done, 1);
-        assert_int_equal(rig.told[i].op.rate_err, 0);
-        passed += rig.told[i].op.ahead_us > 0;
+        assert_int_equal(tolds[i].done, 1);
+        assert_int_equal(tolds[i].op.rate_err, 0);
+        passed += tolds[i].op.ahead_us > 0;
     }
     assert_int_equal(passed, 7);
     assert_true(ask("", "/api/other", 7)->op.ahead_us > 0);
@@ -237,9 +162,9 @@ static void what_is_cancelled_is_let_go(void **state) {
     }
     assert_true(ask("", "/other", 1)->op.ahead_us > 0);
     for (int i = 1; i < 8; i++)
-        if (rig.told[i].done != 1)
+        if (tolds[i].done != 1)
             for (size_t k = 0; k < sizeof(told_t); k++)
-                assert_int_equal(((unsigned char *)&rig.told[i])[k], 0x5a);
+                assert_int_equal(((unsigned char *)&tolds[i])[k], 0x5a);
 }
 
 static void ended_with_the_engine(void **state) {
@@ -248,7 +173,7 @@ static void ended_with_the_engine(void **state) {
     enter(0, told);
     enter(0, left);
     rig.ops[0].gate_cancel(&left->op);
-    close_engines();
+    cache_rig_close(&rig);
     assert_int_equal(told->done, 1);
     assert_int_equal(left->done, 0);
     if (told->op.ahead_us == 0) assert_int_equal(told->op.rate_err, ERR_CLOSED);
@@ -256,7 +181,7 @@ static void ended_with_the_engine(void **state) {
 
 static void without_its_tables_each_part_fails(void **state) {
     (void)state;
-    db_run("DROP TABLE rates");
+    cache_rig_sql(&rig, "DROP TABLE rates");
     told_t *told = ask("s1", "/r", 1);
     assert_int_equal(told->done, 1);
     assert_int_equal(told->op.rate_err, ERR_INTERNAL);
@@ -310,7 +235,6 @@ static void a_server_that_is_gone(void **state) {
 #define ON(engine, test) cmocka_unit_test_setup_teardown(test, fill_##engine, empty)
 
 int main(void) {
-    const char *engines = getenv("ENGINES");
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest embedded[] = {
         ON(sqlite, exactly_as_many_pass_as_the_bucket_holds),
@@ -334,7 +258,6 @@ int main(void) {
         ON(redis, a_server_that_is_gone),
     };
     int failed = cmocka_run_group_tests(embedded, NULL, NULL);
-    if (!engines || strcmp(engines, "embedded") != 0)
-        failed += cmocka_run_group_tests(server, NULL, NULL);
+    if (!cache_rig_embedded_only()) failed += cmocka_run_group_tests(server, NULL, NULL);
     return failed;
 }
