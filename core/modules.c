@@ -1,5 +1,6 @@
 /* modules.c: puts the bindings and the joiners' own modules into package.preload of a trusted VM. */
 #include "modules.h"
+#include "base/err.h"
 #include "cart.h"
 #include "csv_lua.h"
 #include "http/http_lua.h"
@@ -45,6 +46,6 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     if (!err) err = redis_lua_open(vm, services->redis);
     if (!err) err = cart_open(vm, &services->cache);
     if (!err) return vm_protect(vm, open_all, NULL, why, size);
-    snprintf(why, size, "out of memory");
+    snprintf(why, size, "%s", err_text(err));
     return err;
 }

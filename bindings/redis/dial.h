@@ -5,8 +5,8 @@
 #include "redis/url.h"
 
 typedef struct redis_dial redis_dial_t;
-/* fd is connected and the receiver's, or -1 with a negative libuv code in err. Never inside redis_dial_new. The dial is gone
-   when it returns. */
+/* fd is connected and the receiver's, or -1 with a negative libuv code in err. Never inside redis_dial_new. The
+   dial is gone when it returns. */
 typedef void (*redis_dial_cb)(void *data, int fd, int err);
 
 /* NULL: no memory. There is no time limit: redis_dial_stop ends it. */

@@ -131,8 +131,8 @@ static void want(link_t *link, int interest) {
     uv_poll_start(&link->poll, interest, on_poll);
 }
 
-/* A place that is first and forgotten is given twice its time, and once its time since the place before it was answered:
-   a server that has stood still and works off its queue is not late. */
+/* A place that is first and forgotten is given twice its time, and once its time since the place before it was
+   answered: a server that has stood still and works off its queue is not late. */
 static void watch_head(link_t *link) {
     if (deadline_armed(&link->watch) || link->head == link->tail) return;
     const place_t *first = place_at(link, link->head);

@@ -151,8 +151,8 @@ void redis_node_delete(redis_node_t *node) {
     free(node);
 }
 
-/* What this turn has begun to write to, so that its commands keep their order and leave together; else the link with the
-   least in flight. */
+/* What this turn has begun to write to, so that its commands keep their order and leave together; else the link with
+   the least in flight. */
 static link_t *choose(redis_node_t *node) {
     link_t *best = node->current;
     if (best && link_is_writing(best)) return best;

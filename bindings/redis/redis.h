@@ -63,9 +63,9 @@ struct redis_command {
     bool asking;
 };
 
-/* 0, or ERR_BUSY (bound), ERR_INVALID (with detail: no arguments, or a command that needs a connection of its own or
-   that the driver keeps to itself: refusals by name); then `done` is not called. The commands that one turn of the loop
-   submits to one node are sent in their order on one connection, in one write. */
+/* 0, or ERR_BUSY (bound), ERR_CLOSED (the loop is ending), ERR_INVALID (with detail: no arguments, or a command that
+   needs a connection of its own or that the driver keeps to itself: refusals by name); then `done` is not called. The
+   commands that one turn of the loop submits to one node are sent in their order on one connection, in one write. */
 int redis_submit(redis_t *redis, redis_command_t *command);
 /* `done` follows on a later turn with ERR_CANCELLED; what was sent already may still run. No effect on a command that
    has ended or was never submitted (but its memory must have been cleared). */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -123,6 +124,7 @@ static inline void server_launch(server_t *server, const char *const *more) {
     server->pid = fork();
     assert(server->pid >= 0);
     if (server->pid) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails half-way leaves no server behind */
     execvp(argv[0], (char *const *)argv);
     _exit(127);
 }

@@ -258,7 +258,8 @@ static void test_a_restarted_server(void **state) {
     server_stop(&own);
 }
 
-/* A server that stands still: waiters leave at their deadlines, and when it goes on, each gets its own answer or none. */
+/* A server that stands still: waiters leave at their deadlines, and when it goes on, each gets its own answer or
+   none. */
 static void test_a_stopped_server(void **state) {
     (void)state;
     enum { COUNT = 40 };
