@@ -27,7 +27,7 @@ static void about_request(buf_t *line, const request_t *request) {
     member(line, "requestId", span_of(request->id));
     member(line, "traceId", span_of(request->trace));
     if (request->settings) member(line, "tenant", request->settings->slug);
-    if (request->match.route) member(line, "route", request->match.route->pattern);
+    member(line, "route", request->pattern);
     member(line, "client", request->address);
     if (request->waited_ns) milliseconds(line, "storesMs", request->waited_ns);
     if (request->edition) member(line, "ruleEdition", span_of(request->edition));

@@ -7,18 +7,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define BODY_MOST (1024.0 * 1024 * 1024)
+#define EVERY_LEAST_MS 10 /* sooner would be all that the loop does */
+#define EVERY_MOST_MS (24.0 * 3600 * 1000)
+
 typedef struct loading {
     app_t *app;
 } loading_t;
 
-static void copy_role(lua_State *L, app_route_t *route) {
+/* A role that is not understood must not leave the route open to everybody. */
+static void read_role(lua_State *L, app_route_t *route) {
     lua_getfield(L, -1, "role");
-    const char *role = lua_tostring(L, -1);
-    if (role && strlen(role) >= sizeof route->role) luaL_error(L, "the role %s is too long", role);
-    snprintf(route->role, sizeof route->role, "%s", role ? role : "");
+    if (!lua_isnil(L, -1)) {
+        bool text = lua_type(L, -1) == LUA_TSTRING && lua_objlen(L, -1) > 0;
+        if (!text || lua_objlen(L, -1) >= sizeof route->role)
+            luaL_error(L, "main.lua: the role of %s is not a short text", route->spec);
+        snprintf(route->role, sizeof route->role, "%s", lua_tostring(L, -1));
+    }
     lua_pop(L, 1);
+}
+
+static void read_body_max(lua_State *L, app_route_t *route) {
     lua_getfield(L, -1, "body_max");
-    route->body_max = (size_t)lua_tonumber(L, -1);
+    if (!lua_isnil(L, -1)) {
+        double most = lua_tonumber(L, -1);
+        if (!(most >= 1 && most <= BODY_MOST))
+            luaL_error(L, "main.lua: body_max of %s is not a size in bytes", route->spec);
+        route->body_max = (size_t)most;
+    }
     lua_pop(L, 1);
 }
 
@@ -51,9 +67,9 @@ static void read_session(lua_State *L, app_route_t *route) {
 /* A route is a function, or {run = function, role = "owner", body_max = bytes, rate = "600/60s", session = true}. The
    value is at the top. */
 static void read_route(lua_State *L, app_route_t *route) {
-    *route = (app_route_t){.handler = LUA_NOREF};
     if (lua_istable(L, -1)) {
-        copy_role(L, route);
+        read_role(L, route);
+        read_body_max(L, route);
         read_rate(L, route);
         read_session(L, route);
         lua_getfield(L, -1, "run");
@@ -61,8 +77,16 @@ static void read_route(lua_State *L, app_route_t *route) {
         lua_pushvalue(L, -1);
     }
     if (!lua_isfunction(L, -1))
-        luaL_error(L, "main.lua: the route %s is not a function", lua_tostring(L, -3));
+        luaL_error(L, "main.lua: the route %s is not a function", route->spec);
     route->handler = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static char *keep(lua_State *L, app_t *app, int index) {
+    size_t len;
+    const char *text = lua_tolstring(L, index, &len);
+    char *copy = arena_dup(&app->arena, text, len);
+    if (!copy) luaL_error(L, "out of memory");
+    return copy;
 }
 
 static size_t count_fields(lua_State *L, int table) {
@@ -72,13 +96,15 @@ static size_t count_fields(lua_State *L, int table) {
     return count;
 }
 
-static void add_route(lua_State *L, app_t *app, span_t spec) {
+/* The name at -2, the route at -1. */
+static void add_route(lua_State *L, app_t *app) {
     char why[160];
-    size_t at = app->nroutes++;
-    read_route(L, &app->routes[at]);
-    app->routes[at].spec = arena_dup(&app->arena, spec.ptr, spec.len);
-    if (router_add(app->router, span_of(app->routes[at].spec), (int)at, why, sizeof why) != 0)
-        luaL_error(L, "main.lua: the route %s: %s", app->routes[at].spec, why);
+    if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "main.lua: a route's name is not text");
+    app_route_t *route = &app->routes[app->nroutes];
+    *route = (app_route_t){.handler = LUA_NOREF, .spec = keep(L, app, -2)};
+    read_route(L, route);
+    if (router_add(app->router, span_of(route->spec), (int)app->nroutes++, why, sizeof why) != 0)
+        luaL_error(L, "main.lua: the route %s", why);
 }
 
 static span_t method_of(const app_route_t *route, span_t *pattern) {
@@ -123,33 +149,38 @@ static void read_routes(lua_State *L, app_t *app, int main) {
     int table = lua_gettop(L);
     app->routes = arena_zalloc(&app->arena, (count_fields(L, table) + 1) * sizeof *app->routes);
     if (!app->routes) luaL_error(L, "out of memory");
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "main.lua: a route's name is not text");
-        span_t spec;
-        spec.ptr = lua_tolstring(L, -2, &spec.len);
-        add_route(L, app, spec);
-    }
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
+        add_route(L, app);
     lua_pop(L, 1);
     name_buckets(L, app);
+}
+
+/* The entry is at the top. */
+static void read_entry(lua_State *L, app_t *app, app_background_t *entry) {
+    if (!lua_istable(L, -1)) luaL_error(L, "main.lua: an entry of background is no table");
+    lua_getfield(L, -1, "name");
+    if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "main.lua: background has no name");
+    entry->name = keep(L, app, -1);
+    lua_getfield(L, -2, "every_ms");
+    double every = lua_tonumber(L, -1);
+    if (!(every >= EVERY_LEAST_MS && every <= EVERY_MOST_MS))
+        luaL_error(L, "main.lua: every_ms of %s is not from 10 to a day", entry->name);
+    entry->every_ms = (uint64_t)every;
+    lua_getfield(L, -3, "run");
+    if (!lua_isfunction(L, -1)) luaL_error(L, "main.lua: run of %s is no function", entry->name);
+    entry->run = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 2);
 }
 
 static void read_background(lua_State *L, app_t *app, int main) {
     lua_getfield(L, main, "background");
     size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
     app->background = arena_zalloc(&app->arena, (count + 1) * sizeof *app->background);
-    for (size_t i = 1; app->background && i <= count; i++) {
-        app_background_t *entry = &app->background[app->nbackground++];
+    if (!app->background) luaL_error(L, "out of memory");
+    for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);
-        lua_getfield(L, -1, "name");
-        lua_getfield(L, -2, "every_ms");
-        lua_getfield(L, -3, "run");
-        size_t len;
-        const char *name = luaL_checklstring(L, -3, &len);
-        entry->name = arena_dup(&app->arena, name, len);
-        entry->every_ms = (uint64_t)luaL_checknumber(L, -2);
-        luaL_checktype(L, -1, LUA_TFUNCTION);
-        entry->run = luaL_ref(L, LUA_REGISTRYINDEX);
-        lua_pop(L, 3);
+        read_entry(L, app, &app->background[app->nbackground++]);
+        lua_pop(L, 1);
     }
     lua_pop(L, 1);
 }
@@ -169,14 +200,14 @@ static int load_main(lua_State *L) {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "main");
     lua_call(L, 1, 1);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (!lua_istable(L, -1)) return luaL_error(L, "main.lua: it does not return a table");
     int main = lua_gettop(L);
     read_routes(L, app, main);
     read_background(L, app, main);
     app->resolve = take_function(L, main, "tenants", "resolve");
     app->seed = take_function(L, main, "tenants", "seed");
     lua_getfield(L, main, "tenant_shop");
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (!lua_istable(L, -1)) return luaL_error(L, "main.lua: there is no table tenant_shop");
     app->shop = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -196,6 +227,8 @@ static void destroy(deferred_t *goodbye) {
 static int open_app(
     struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size) {
     app_t *app = calloc(1, sizeof *app);
+    *out = NULL;
+    snprintf(why, size, "out of memory");
     if (!app) {
         bundle_delete(bundle);
         return ERR_NO_MEMORY;
@@ -211,8 +244,10 @@ static int open_app(
     app->vm = app->router ? vm_new_trusted(services->loop, bundle_load, bundle) : NULL;
     if (app->vm) watchdog_watch(app->vm);
     int err = app->vm ? modules_open(app->vm, app, why, size) : ERR_NO_MEMORY;
-    if (err) destroy(&app->goodbye);
-    *out = err ? NULL : app;
+    if (err)
+        destroy(&app->goodbye);
+    else
+        *out = app;
     return err;
 }
 

@@ -1,13 +1,14 @@
-/* bundle.c: turns script texts into bytecode in a scratch state, so that a worker's loop never runs the compiler. */
+/* bundle.c: turns script texts into bytecode in a scratch state, so that a worker's loop never runs the compiler.
+   */
 #include "bundle.h"
 #include "base/err.h"
-#include "files.h"
+#include "base/file.h"
+#include "snapshot.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
 #define BUNDLE_MAX (64 * 1024 * 1024)
-#define SCRIPT_MAX (1024 * 1024)
 
 bool bundle_load(void *data, const char *module, vm_source_t *out) {
     bundle_t *bundle = data;
@@ -44,8 +45,10 @@ static int compile(span_t text, const char *name, buf_t *code, char *why, size_t
     if (!L) return ERR_NO_MEMORY;
     int err = 0;
     if (luaL_loadbufferx(L, text.ptr, text.len, name, "t") != 0) {
-        const char *message = lua_tostring(L, -1);
-        snprintf(why, size, "%s", message ? message : "does not parse");
+        const char *message = lua_tostring(L, -1), *file = name + 1;
+        bool named = message && strncmp(message, file, strlen(file)) == 0;
+        snprintf(why, size, "%s%s%s", named ? "" : file, named ? "" : ": ",
+            message ? message : "does not parse");
         err = ERR_SYNTAX;
     } else if (lua_dump(L, write_code, code) != 0 || code->failed) {
         err = ERR_NO_MEMORY;
@@ -106,49 +109,50 @@ static int fill(bundle_t *bundle, yyjson_val *root, char *why, size_t size) {
     return 0;
 }
 
-int bundle_read(const char *path, bundle_t **out, char *why, size_t size) {
-    buf_t text;
-    buf_create(&text);
-    int err = files_read(path, BUNDLE_MAX, &text, why, size);
-    yyjson_doc *doc = err ? NULL : yyjson_read(text.ptr, text.len, 0);
-    bundle_t *bundle = bundle_new();
-    if (!err && !bundle) err = ERR_NO_MEMORY;
-    if (!err && !doc) {
-        snprintf(why, size, "%s is not JSON", path);
-        err = ERR_BAD_JSON;
+static int parse(span_t text, bundle_t **out, char *why, size_t size) {
+    yyjson_doc *doc = yyjson_read(text.ptr, text.len, 0);
+    if (!doc) {
+        snprintf(why, size, "the edition file is not JSON");
+        return ERR_BAD_JSON;
     }
-    if (!err) err = fill(bundle, yyjson_doc_get_root(doc), why, size);
+    bundle_t *bundle = bundle_new();
+    snprintf(why, size, "out of memory");
+    int err = bundle ? fill(bundle, yyjson_doc_get_root(doc), why, size) : ERR_NO_MEMORY;
     yyjson_doc_free(doc);
-    buf_destroy(&text);
-    if (err) bundle_delete(bundle);
-    *out = err ? NULL : bundle;
+    if (err)
+        bundle_delete(bundle);
+    else
+        *out = bundle;
     return err;
 }
 
-typedef struct walk {
-    bundle_t *bundle;
-    const char *folder;
-    char *why;
-    size_t size;
-} walk_t;
-
-static int add_file(void *data, const char *path, const char *relative) {
-    walk_t *walk = data;
-    if (!is_script(span_of(relative))) return 0;
+int bundle_read(const char *path, bundle_t **out, char *why, size_t size) {
     buf_t text;
     buf_create(&text);
-    int err = files_read(path, SCRIPT_MAX, &text, walk->why, walk->size);
-    if (!err) err = add(walk->bundle, span_of(relative), buf_view(&text), walk->why, walk->size);
+    *out = NULL;
+    int err = file_read(path, BUNDLE_MAX, &text, why, size);
+    if (!err) err = parse(buf_view(&text), out, why, size);
     buf_destroy(&text);
+    return err;
+}
+
+static int fill_from(bundle_t *bundle, const snapshot_t *snapshot, char *why, size_t size) {
+    int err = 0;
+    for (size_t i = 0; i < snapshot->count && !err; i++)
+        err = add(bundle, snapshot->files[i].name, snapshot->files[i].text, why, size);
+    memcpy(bundle->hash, snapshot->hash, sizeof bundle->hash);
     return err;
 }
 
 int bundle_read_folder(const char *folder, bundle_t **out, char *why, size_t size) {
+    snapshot_t snapshot;
     *out = NULL;
+    int err = snapshot_take(&snapshot, folder, why, size);
+    if (err) return err;
     bundle_t *bundle = bundle_new();
-    if (!bundle) return ERR_NO_MEMORY;
-    walk_t walk = {bundle, folder, why, size};
-    int err = files_walk(folder, add_file, &walk, why, size);
+    snprintf(why, size, "out of memory");
+    err = bundle ? fill_from(bundle, &snapshot, why, size) : ERR_NO_MEMORY;
+    snapshot_destroy(&snapshot);
     if (err)
         bundle_delete(bundle);
     else

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "base/err.h"
 #include "cli.h"
+#include "rule_limits.h"
 #include "source.h"
 #include "tenant/check.h"
 #include "try.h"
@@ -11,7 +12,7 @@
 typedef struct checking {
     config_t config;
     bool json;
-    int checked, refused;
+    int refused, printed;
 } checking_t;
 
 static bool is_scripts(const char *path) {
@@ -20,13 +21,8 @@ static bool is_scripts(const char *path) {
     return access(main_file, F_OK) == 0;
 }
 
-static void count(checking_t *checking, bool good) {
-    checking->checked++;
-    if (!good) checking->refused++;
-}
-
 static void put_line(checking_t *checking, const buf_t *text) {
-    if (checking->json && checking->checked > 1) putchar(',');
+    if (checking->json && checking->printed++) putchar(',');
     fwrite(text->ptr, 1, text->len, stdout);
     if (text->len > 0 && text->ptr[text->len - 1] != '\n') putchar('\n');
 }
@@ -52,7 +48,7 @@ static void check_tenant(void *data, const char *source) {
     char why[600];
     const char *folder = checking->config.tenants;
     if (edition_read(folder, source_slug(source), &edition, why, sizeof(why)) != 0) {
-        count(checking, false);
+        checking->refused++;
         put_problem(checking, source, why);
         return;
     }
@@ -60,7 +56,8 @@ static void check_tenant(void *data, const char *source) {
     buf_t text;
     buf_create(&text);
     check_report_create(&report);
-    count(checking, edition_check(edition, NULL, &report) == 0);
+    rule_limits_of(&checking->config, &report.limits);
+    if (edition_check(edition, NULL, &report) != 0) checking->refused++;
     if (checking->json)
         check_report_json(&report, &text);
     else
@@ -75,7 +72,7 @@ static void check_scripts(checking_t *checking) {
     buf_t report;
     buf_create(&report);
     int err = try_parse(&checking->config, &report);
-    count(checking, err == 0);
+    if (err) checking->refused++;
     buf_char(&report, '\0');
     if (err)
         put_problem(checking, SOURCE_SCRIPTS, report.failed ? "out of memory" : report.ptr);

@@ -1,7 +1,8 @@
 /* cli_run.c: `perigee run`: one rule on one cart. */
-#include <errno.h>
 #include <libgen.h>
+#include <unistd.h>
 #include "base/err.h"
+#include "base/file.h"
 #include "cli.h"
 #include "rule_limits.h"
 #include "tenant/check.h"
@@ -26,15 +27,11 @@ typedef struct run {
 } run_t;
 
 static int read_text(const char *path, buf_t *out) {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!file) return cli_failed(&CLI_RUN, "%s: %s", path, strerror(errno));
-    char *room = buf_reserve(out, INPUT_MAX + 1);
-    out->len = room ? fread(room, 1, INPUT_MAX + 1, file) : 0;
-    bool bad = !room || ferror(file);
-    if (file != stdin) fclose(file);
-    if (bad) return cli_failed(&CLI_RUN, "%s: cannot be read", path);
-    if (out->len > INPUT_MAX) return cli_failed(&CLI_RUN, "%s: is larger than 1 MB", path);
-    return CLI_OK;
+    char why[700];
+    int err = strcmp(path, "-") == 0
+                  ? file_read_from(STDIN_FILENO, path, INPUT_MAX, out, why, sizeof(why))
+                  : file_read(path, INPUT_MAX, out, why, sizeof(why));
+    return err ? cli_failed(&CLI_RUN, "%s", why) : CLI_OK;
 }
 
 static bool find_kind(const char *path, rule_kind_t *out) {

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <yyjson.h>
 #include "base/err.h"
 #include "base/rate.h"
+#include "proxy.h"
 
 #define FILE_MAX (256 * 1024)
+#define USUAL_FILE "perigee.conf"
 
 typedef enum {
     KIND_NUMBER,
@@ -36,15 +39,6 @@ static const config_key_t KEYS[] = {
 #define NKEYS (sizeof(KEYS) / sizeof(*KEYS))
 static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
 
-__attribute__((format(printf, 4, 5))) static int refuse(
-    int err, char *why, size_t size, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, size, format, args);
-    va_end(args);
-    return err;
-}
-
 static const config_key_t *find(span_t name) {
     for (size_t i = 0; i < NKEYS; i++) {
         if (span_eq(span_of(KEYS[i].name), name)) return &KEYS[i];
@@ -64,7 +58,7 @@ static int set_number(config_t *config, const config_key_t *key, span_t value, c
         *(int64_t *)field(config, key) = number;
         return 0;
     }
-    return refuse(err == ERR_INVALID ? ERR_INVALID : ERR_RANGE, why, size,
+    return err_why(err == ERR_INVALID ? ERR_INVALID : ERR_RANGE, why, size,
         "%s: %s must be a whole number from %lld to %lld, not \"%.*s\"", source, key->name,
         (long long)key->least, (long long)key->most, (int)value.len, value.ptr);
 }
@@ -73,7 +67,7 @@ static int set_flag(config_t *config, const config_key_t *key, span_t value, con
     char *why, size_t size) {
     bool on = span_eq(value, SPAN("true"));
     if (!on && !span_eq(value, SPAN("false"))) {
-        return refuse(ERR_INVALID, why, size, "%s: %s must be true or false, not \"%.*s\"", source,
+        return err_why(ERR_INVALID, why, size, "%s: %s must be true or false, not \"%.*s\"", source,
             key->name, (int)value.len, value.ptr);
     }
     *(bool *)field(config, key) = on;
@@ -89,10 +83,10 @@ static void copy_text(config_t *config, const config_key_t *key, span_t value) {
 static int set_text(config_t *config, const config_key_t *key, span_t value, const char *source,
     char *why, size_t size) {
     if ((int64_t)value.len < key->least) {
-        return refuse(ERR_INVALID, why, size, "%s: %s must not be empty", source, key->name);
+        return err_why(ERR_INVALID, why, size, "%s: %s must not be empty", source, key->name);
     }
     if ((int64_t)value.len > key->most || memchr(value.ptr, '\0', value.len)) {
-        return refuse(ERR_RANGE, why, size, "%s: %s must be text of at most %lld bytes", source,
+        return err_why(ERR_RANGE, why, size, "%s: %s must be text of at most %lld bytes", source,
             key->name, (long long)key->most);
     }
     copy_text(config, key, value);
@@ -106,8 +100,9 @@ static int set_level(config_t *config, const config_key_t *key, span_t value, co
         *(log_level_t *)field(config, key) = (log_level_t)i;
         return 0;
     }
-    return refuse(ERR_INVALID, why, size, "%s: %s must be debug, info, warn or error, not \"%.*s\"",
-        source, key->name, (int)value.len, value.ptr);
+    return err_why(ERR_INVALID, why, size,
+        "%s: %s must be debug, info, warn or error, not \"%.*s\"", source, key->name,
+        (int)value.len, value.ptr);
 }
 
 static int set_choice(config_t *config, const config_key_t *key, span_t value, const char *source,
@@ -118,7 +113,7 @@ static int set_choice(config_t *config, const config_key_t *key, span_t value, c
         copy_text(config, key, value);
         return 0;
     }
-    return refuse(ERR_INVALID, why, size, "%s: %s must be one of %s, not \"%.*s\"", source,
+    return err_why(ERR_INVALID, why, size, "%s: %s must be one of %s, not \"%.*s\"", source,
         key->name, key->unit, (int)value.len, value.ptr);
 }
 
@@ -128,7 +123,7 @@ static int set_rate(config_t *config, const config_key_t *key, span_t value, con
     char wrong[200];
     int err = value.len < 512 ? rate_read(value, &rate, wrong, sizeof(wrong)) : ERR_RANGE;
     if (err == ERR_RANGE) snprintf(wrong, sizeof(wrong), "the text is too long");
-    if (err) return refuse(err, why, size, "%s: %s: %s", source, key->name, wrong);
+    if (err) return err_why(err, why, size, "%s: %s: %s", source, key->name, wrong);
     copy_text(config, key, value);
     return 0;
 }
@@ -163,8 +158,14 @@ void config_default(config_t *config) {
 int config_set(
     config_t *config, span_t name, span_t value, const char *source, char *why, size_t size) {
     const config_key_t *key = find(name);
+    span_t bad;
+    if (key && strcmp(key->name, "trusted_proxies") == 0 && proxy_check(value, &bad) != 0) {
+        return err_why(ERR_INVALID, why, size,
+            "%s: trusted_proxies: \"%.*s\" is not an address or a network (10.0.0.0/8, ::1)",
+            source, (int)bad.len, bad.ptr);
+    }
     if (key) return set(config, key, value, source, why, size);
-    return refuse(ERR_NOT_FOUND, why, size,
+    return err_why(ERR_NOT_FOUND, why, size,
         "%s: there is no setting \"%.*s\" (perigee help config lists them)", source, (int)name.len,
         name.ptr);
 }
@@ -175,7 +176,7 @@ static int set_line(config_t *config, span_t line, const char *source, char *why
     if (!memchr(line.ptr, '=', line.len)) {
         /* The first word only: what follows may be a secret whose '=' was forgotten. */
         span_t word = span_cut(&line, ' ');
-        return refuse(ERR_INVALID, why, size, "%s: expected \"key = value\" at \"%.*s\"", source,
+        return err_why(ERR_INVALID, why, size, "%s: expected \"key = value\" at \"%.*s\"", source,
             (int)word.len, word.ptr);
     }
     span_t key = span_cut(&line, '=');
@@ -198,7 +199,7 @@ int config_read_file(config_t *config, const char *path, char *why, size_t size)
     FILE *file = fopen(path, "re");
     if (!file) {
         int err = errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID;
-        return refuse(err, why, size, "%s: %s", path, strerror(errno));
+        return err_why(err, why, size, "%s: %s", path, strerror(errno));
     }
     buf_t text;
     buf_create(&text);
@@ -208,7 +209,8 @@ int config_read_file(config_t *config, const char *path, char *why, size_t size)
     fclose(file);
     int err;
     if (failed || len > FILE_MAX) {
-        err = refuse(ERR_INVALID, why, size, "%s: cannot be read, or is not a settings file", path);
+        err =
+            err_why(ERR_INVALID, why, size, "%s: cannot be read, or is not a settings file", path);
     } else {
         err = set_lines(config, (span_t){room, len}, path, why, size);
     }
@@ -238,9 +240,10 @@ int config_read_environment(config_t *config, char *why, size_t size) {
 int config_load(config_t *config, const char *path, char *why, size_t size) {
     config_default(config);
     if (!path) path = getenv("PERIGEE_CONFIG");
-    int err = config_read_file(config, path ? path : "perigee.conf", why, size);
-    if (err && (path || err != ERR_NOT_FOUND)) return err;
-    return config_read_environment(config, why, size);
+    /* Only the file that nobody asked for may be missing. */
+    if (!path && access(USUAL_FILE, F_OK) == 0) path = USUAL_FILE;
+    int err = path ? config_read_file(config, path, why, size) : 0;
+    return err ? err : config_read_environment(config, why, size);
 }
 
 static void print(const config_t *config, const config_key_t *key, buf_t *out) {
@@ -291,7 +294,7 @@ void config_to_json(const config_t *config, buf_t *out) {
 int config_from_json(config_t *config, span_t json, char *why, size_t size) {
     config_default(config);
     yyjson_doc *doc = yyjson_read(json.ptr, json.len, 0);
-    if (!doc) return refuse(ERR_BAD_JSON, why, size, "the worker's settings are not JSON");
+    if (!doc) return err_why(ERR_BAD_JSON, why, size, "the worker's settings are not JSON");
     int err = 0;
     size_t at, most;
     yyjson_val *name, *value;
@@ -300,7 +303,7 @@ int config_from_json(config_t *config, span_t json, char *why, size_t size) {
         span_t key = {yyjson_get_str(name), yyjson_get_len(name)};
         span_t text = {yyjson_get_str(value), yyjson_get_len(value)};
         err = text.ptr ? config_set(config, key, text, "settings", why, size)
-                       : refuse(ERR_INVALID, why, size, "settings: %s is not a string", key.ptr);
+                       : err_why(ERR_INVALID, why, size, "settings: %s is not a string", key.ptr);
     }
     yyjson_doc_free(doc);
     return err;

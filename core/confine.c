@@ -63,8 +63,9 @@ static int deny_calls(scmp_filter_ctx filter) {
     return 0;
 }
 
-/* LuaJIT writes a trace into a mapping and then turns it executable with mprotect, so executable memory cannot be
-   denied whole. What can be: memory that is writable and executable at once, and an executable mapping of a file. */
+/* LuaJIT writes a trace into a mapping and then turns it executable with mprotect, and libraries (libcurl, lua-cjson)
+   are opened when a script first asks for them, so executable memory cannot be denied whole. What can be is memory that
+   is writable and executable at once. */
 static int deny_executable_memory(scmp_filter_ctx filter) {
     const scmp_datum_t both = PROT_WRITE | PROT_EXEC;
     int err = 0;
@@ -73,10 +74,7 @@ static int deny_executable_memory(scmp_filter_ctx filter) {
         err = seccomp_rule_add(
             filter, SCMP_ACT_ERRNO(EPERM), changes[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, both, both));
     }
-    if (err) return err;
-    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 2,
-        SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC),
-        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+    return err;
 }
 
 /* A file gets no execute bit, neither when it is made nor later. */

@@ -2,10 +2,10 @@
 #include "job.h"
 #include "app.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
-#include "files.h"
 #include "services.h"
-#include <dirent.h>
+#include "source.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,6 +20,7 @@ typedef struct job {
     int argc;
     char **argv;
     int code;
+    bool waits; /* the loop runs */
     bool ended;
 } job_t;
 
@@ -31,7 +32,7 @@ static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, co
         job->code = nresults && lua_isnumber(L, -nresults) ? (int)lua_tonumber(L, -nresults) : 0;
     else
         fprintf(stderr, "perigee: %s\n", error ? error : "the script was cancelled");
-    loop_stop(job->services.loop);
+    if (job->waits) loop_stop(job->services.loop);
 }
 
 static int push_script(lua_State *L, void *data) {
@@ -60,27 +61,22 @@ static void run(job_t *job) {
         fprintf(stderr, "perigee: out of memory\n");
         job->code = 1;
     } else if (!job->ended) {
+        job->waits = true;
         loop_run(job->services.loop);
     }
     loop_release(job->services.loop);
 }
 
-/* The editions of the tenants' folder as they lie there: a job has no master that would have tried them. */
-static int read_editions(job_t *job, char *why, size_t size) {
-    struct dirent **entries;
-    const char *folder = job->services.config.tenants;
-    int count = scandir(folder, &entries, NULL, alphasort), err = 0;
-    for (int i = 0; i < count; i++) {
-        edition_t *edition = NULL;
-        if (entries[i]->d_name[0] != '.' && !err)
-            err = edition_read(folder, entries[i]->d_name, &edition, why, size);
-        if (err == UV_ENOTDIR) err = 0; /* a file beside the folders */
-        if (edition) err = tenants_swap(job->services.tenants, edition);
-        edition_unref(edition);
-        free(entries[i]);
-    }
-    if (count >= 0) free(entries);
-    return err;
+/* One that cannot be read is that shop's trouble: the job goes on without it. */
+static void read_edition(void *data, const char *source) {
+    job_t *job = data;
+    char why[1000] = "out of memory";
+    edition_t *edition = NULL;
+    int err =
+        edition_read(job->services.config.tenants, source_slug(source), &edition, why, sizeof why);
+    if (!err) err = tenants_swap(job->services.tenants, edition);
+    if (err) fprintf(stderr, "perigee: %s\n", why);
+    edition_unref(edition);
 }
 
 static int prepare(job_t *job, const config_t *config, char *why, size_t size) {
@@ -89,8 +85,9 @@ static int prepare(job_t *job, const config_t *config, char *why, size_t size) {
     if (!loop) return ERR_NO_MEMORY;
     mkdir(config->data, 0755); /* the engine says what is wrong when there is none afterwards */
     int err = services_create(&job->services, loop, config, why, size);
-    if (!err) err = files_read(job->path, SCRIPT_MAX, &job->text, why, size);
-    if (!err) err = read_editions(job, why, size);
+    if (!err) err = file_read(job->path, SCRIPT_MAX, &job->text, why, size);
+    /* As they lie in the folder: a job has no master that would have tried them. */
+    if (!err) source_list(config->tenants, read_edition, job);
     if (!err) err = bundle_read_folder(config->scripts, &bundle, why, size);
     return err ? err : app_new_bare(&job->services, bundle, &job->app, why, size);
 }

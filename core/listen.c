@@ -14,15 +14,6 @@
 #define BACKLOG 4096
 #define INHERITED_FROM 3
 
-__attribute__((format(printf, 4, 5))) static int refuse(
-    int err, char *why, size_t size, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, size, format, args);
-    va_end(args);
-    return err;
-}
-
 static int port_of(const listen_address_t *address) {
     return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port);
 }
@@ -82,11 +73,11 @@ int listen_open(const listen_address_t *address) {
 static int probe(listen_address_t *address, char *why, size_t size) {
     int fd = bind_to(address, false);
     if (fd == -EADDRINUSE) {
-        return refuse(ERR_CONFLICT, why, size,
+        return err_why(ERR_CONFLICT, why, size,
             "cannot listen on %s: another server is using this port", address->text);
     }
     if (fd < 0) {
-        return refuse(
+        return err_why(
             ERR_UNAVAILABLE, why, size, "cannot listen on %s: %s", address->text, strerror(-fd));
     }
     socklen_t len = sizeof(address->v6);
@@ -99,7 +90,7 @@ static int probe(listen_address_t *address, char *why, size_t size) {
 static int add(
     listen_set_t *set, const struct sockaddr *found, socklen_t len, char *why, size_t size) {
     if (set->count == LISTEN_MAX) {
-        return refuse(ERR_RANGE, why, size, "host: more than %d addresses", LISTEN_MAX);
+        return err_why(ERR_RANGE, why, size, "host: more than %d addresses", LISTEN_MAX);
     }
     listen_address_t *address = &set->addresses[set->count];
     memset(address, 0, sizeof(*address));
@@ -118,7 +109,7 @@ static int add(
 static int add_host(listen_set_t *set, span_t host, int port, char *why, size_t size) {
     char name[256], service[8];
     if (host.len == 0 || host.len >= sizeof(name)) {
-        return refuse(
+        return err_why(
             ERR_INVALID, why, size, "host: \"%.*s\" is not an address", (int)host.len, host.ptr);
     }
     snprintf(name, sizeof(name), "%.*s", (int)host.len, host.ptr);
@@ -127,7 +118,7 @@ static int add_host(listen_set_t *set, span_t host, int port, char *why, size_t 
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(name, service, &hints, &found);
     if (failed) {
-        return refuse(ERR_INVALID, why, size, "host: cannot find the address of %s: %s", name,
+        return err_why(ERR_INVALID, why, size, "host: cannot find the address of %s: %s", name,
             gai_strerror(failed));
     }
     int err = 0;
@@ -141,7 +132,7 @@ static int add_host(listen_set_t *set, span_t host, int port, char *why, size_t 
 
 static int take_over(listen_set_t *set, int count, char *why, size_t size) {
     if (count > LISTEN_MAX) {
-        return refuse(ERR_RANGE, why, size, "LISTEN_FDS: more than %d sockets", LISTEN_MAX);
+        return err_why(ERR_RANGE, why, size, "LISTEN_FDS: more than %d sockets", LISTEN_MAX);
     }
     for (int i = 0; i < count; i++) {
         listen_address_t *address = &set->addresses[i];
@@ -150,7 +141,7 @@ static int take_over(listen_set_t *set, int count, char *why, size_t size) {
         address->inherited = move_up(INHERITED_FROM + i);
         if (address->inherited < 0 ||
             getsockname(address->inherited, &address->any, &address->len) != 0) {
-            return refuse(ERR_INVALID, why, size, "LISTEN_FDS: descriptor %d is not a socket",
+            return err_why(ERR_INVALID, why, size, "LISTEN_FDS: descriptor %d is not a socket",
                 INHERITED_FROM + i);
         }
         describe(address);

@@ -1,7 +1,7 @@
 /* loader.c: one thread that reads edition files. */
 #include "loader.h"
 #include "base/err.h"
-#include "files.h"
+#include "base/file.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,7 +26,7 @@ typedef struct loading {
 static void read_edition(loading_t *loading) {
     buf_t text;
     buf_create(&text);
-    int err = files_read(loading->path, EDITION_MAX, &text, loading->why, sizeof loading->why);
+    int err = file_read(loading->path, EDITION_MAX, &text, loading->why, sizeof loading->why);
     if (!err) edition_parse(buf_view(&text), &loading->edition, loading->why, sizeof loading->why);
     buf_destroy(&text);
 }
@@ -51,7 +51,10 @@ static void done(work_t *work) {
     free(loading);
 }
 
-static int submit(loader_t *loader, loading_t *loading, const char *path) {
+static int submit(loader_t *loader, const loading_t *wanted, const char *path) {
+    loading_t *loading = malloc(sizeof *loading);
+    if (!loading) return ERR_NO_MEMORY;
+    *loading = *wanted;
     loading->path = strdup(path);
     loading->work.run = run;
     loading->work.done = done;
@@ -64,20 +67,12 @@ static int submit(loader_t *loader, loading_t *loading, const char *path) {
 
 int loader_bundle(loader_t *loader, const char *path,
     void (*cb)(void *data, bundle_t *bundle, const char *why), void *data) {
-    loading_t *loading = calloc(1, sizeof *loading);
-    if (!loading) return ERR_NO_MEMORY;
-    loading->bundle_cb = cb;
-    loading->data = data;
-    return submit(loader, loading, path);
+    return submit(loader, &(loading_t){.bundle_cb = cb, .data = data}, path);
 }
 
 int loader_edition(loader_t *loader, const char *path,
     void (*cb)(void *data, edition_t *edition, const char *why), void *data) {
-    loading_t *loading = calloc(1, sizeof *loading);
-    if (!loading) return ERR_NO_MEMORY;
-    loading->edition_cb = cb;
-    loading->data = data;
-    return submit(loader, loading, path);
+    return submit(loader, &(loading_t){.edition_cb = cb, .data = data}, path);
 }
 
 loader_t *loader_new(loop_t *loop) {

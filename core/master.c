@@ -99,8 +99,9 @@ static void on_lost(void *data, slot_t *slot) {
 static const slots_ops_t SLOTS_OPS = {
     .started = on_started, .message = on_message, .ready = on_ready, .lost = on_lost};
 
-/* Between two rounds of the poller: what goes with a child may have its turn in the round that tells of its end. It asks
-   in every round, and not only after a SIGCHLD: a missed one would leave a dead worker in its slot for good. */
+/* Between two rounds of the poller: what goes with a child may have its turn in the round that tells of its end.
+   It asks in every round, and not only after a SIGCHLD: a missed one would leave a dead worker in its slot for
+   good. */
 static void reap(master_t *master) {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {

@@ -66,9 +66,15 @@ static span_t cut_last(span_t *list) {
     return span_trim(last);
 }
 
+static span_t unquoted(span_t text) {
+    bool quoted = text.len > 1 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"';
+    return quoted ? (span_t){text.ptr + 1, text.len - 2} : text;
+}
+
 /* "192.0.2.1:4711", "[2001:db8::1]:80" and quoted forms to the bare address. */
 static span_t bare(span_t text) {
-    if (text.len > 1 && text.ptr[0] == '"') text = (span_t){text.ptr + 1, text.len - 2};
+    text = unquoted(text);
+    if (!text.len) return text;
     if (text.len && text.ptr[0] == '[') {
         text = (span_t){text.ptr + 1, text.len - 1};
         return span_cut(&text, ']');
@@ -88,15 +94,43 @@ static span_t parameter(span_t element, span_t name) {
     return (span_t){NULL, 0};
 }
 
-static void walk(span_t networks, span_t list, bool forwarded, span_t *address, span_t *scheme) {
+static span_t scheme_of(span_t text) {
+    return span_ieq(unquoted(text), SPAN("https")) ? SPAN("https") : SPAN("http");
+}
+
+/* The list of a header, whose lines count as one list (RFC 9110, 5.3), element by element from the right. */
+typedef struct list_end {
+    const exchange_t *exchange;
+    span_t name, rest;
+    size_t next; /* headers before this index are not looked at yet */
+} list_end_t;
+
+static list_end_t list_end(const exchange_t *exchange, span_t name) {
+    return (list_end_t){exchange, name, {"", 0}, exchange->nheaders};
+}
+
+/* False at the left end. */
+static bool list_back(list_end_t *list, span_t *element) {
+    while (!list->rest.len && list->next > 0) {
+        const header_t *header = &list->exchange->headers[--list->next];
+        if (span_ieq(header->name, list->name)) list->rest = header->value;
+    }
+    bool some = list->rest.len > 0;
+    if (some) *element = cut_last(&list->rest);
+    return some;
+}
+
+/* Each trusted proxy vouches for the element it appended, not for what stands left of it. */
+static void walk(
+    span_t networks, list_end_t list, bool forwarded, span_t *address, span_t *scheme) {
     unsigned char parsed[16];
-    while (list.len && proxy_trusts(networks, *address)) {
-        span_t element = cut_last(&list);
+    span_t element;
+    while (proxy_trusts(networks, *address) && list_back(&list, &element)) {
         span_t who = bare(forwarded ? parameter(element, SPAN("for")) : element);
+        span_t proto = forwarded ? parameter(element, SPAN("proto")) : (span_t){NULL, 0};
         if (!who.len || !read_address(who, parsed)) return;
         *address = who;
-        if (forwarded && span_ieq(parameter(element, SPAN("proto")), SPAN("https")))
-            *scheme = SPAN("https");
+        if (proto.len) *scheme = scheme_of(proto);
     }
 }
 
@@ -105,12 +139,12 @@ void proxy_client(const config_t *config, exchange_t *exchange, span_t *address,
     *scheme = SPAN("http");
     span_t networks = span_of(config->trusted_proxies);
     if (!networks.len || !proxy_trusts(networks, *address)) return;
-    span_t forwarded = exchange_header(exchange, SPAN("forwarded"));
-    if (forwarded.ptr) {
-        walk(networks, forwarded, true, address, scheme);
+    if (exchange_header(exchange, SPAN("forwarded")).ptr) {
+        walk(networks, list_end(exchange, SPAN("forwarded")), true, address, scheme);
         return;
     }
-    walk(networks, exchange_header(exchange, SPAN("x-forwarded-for")), false, address, scheme);
-    span_t proto = exchange_header(exchange, SPAN("x-forwarded-proto"));
-    if (span_ieq(span_trim(cut_last(&proto)), SPAN("https"))) *scheme = SPAN("https");
+    walk(networks, list_end(exchange, SPAN("x-forwarded-for")), false, address, scheme);
+    list_end_t protos = list_end(exchange, SPAN("x-forwarded-proto"));
+    span_t proto;
+    if (list_back(&protos, &proto)) *scheme = scheme_of(proto);
 }

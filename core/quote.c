@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "lua/await.h"
 #include "lua/json.h"
+#include "req.h"
 #include "server.h"
 #include <stdio.h>
 
@@ -45,7 +46,8 @@ static void raw_field(lua_State *L, int table, const char *name) {
     lua_rawget(L, table);
 }
 
-/* A text of the table at `table`; its bytes live as long as the cart, which is on the stack. Numbers are no texts. */
+/* A text of the table at `table`; its bytes live as long as the cart, which is on the stack. Numbers are no texts.
+   */
 static span_t text_field(lua_State *L, int table, const char *name) {
     span_t text = {"", 0};
     raw_field(L, table, name);
@@ -68,9 +70,9 @@ static int whole_field(
     return (double)*out == number ? 0 : refuse(call, "%s must be a whole number", name);
 }
 
-/* A rule reads a line's category or attributes: they come from the cart's table only now. This runs inside the tenant's
-   protected call, so nothing here may raise in the script's VM: names are on the stack already, raw access allocates
-   nothing, and value_pack raises nothing. */
+/* A rule reads a line's category or attributes: they come from the cart's table only now. This runs inside the
+   tenant's protected call, so nothing here may raise in the script's VM: names are on the stack already, raw access
+   allocates nothing, and value_pack raises nothing. */
 static const value_t *fetch_part(void *data, size_t line, price_part_t part) {
     call_t *call = data;
     lua_State *L = call->L;
@@ -321,6 +323,8 @@ static void push_quote(lua_State *L, const call_t *call) {
 static span_t slug_of(call_t *call) {
     lua_State *L = call->L;
     span_t slug = {"", 0};
+    const request_t *request = req_find(L, TENANT);
+    if (request && request->settings) return request->settings->slug;
     lua_pushvalue(L, TENANT);
     if (lua_istable(L, -1)) {
         lua_getfield(L, -1, "tenant");
@@ -379,18 +383,26 @@ static int l_price(lua_State *L) {
     return status ? lua_error(L) : lua_gettop(L);
 }
 
+/* Pushes the tenant.json of the tenant's own edition; false when it has none. The check has refused what does not
+   parse. */
+static bool push_seed(lua_State *L, const tenant_t *tenant) {
+    char why[200];
+    const edition_t *edition = tenant_edition(tenant);
+    if (!edition->document.len || !span_eq(edition->slug, tenant_slug(tenant))) return false;
+    int err = json_decode(L, edition->document, why, sizeof why);
+    if (err == ERR_NO_MEMORY) luaL_error(L, "%s", why);
+    return err == 0;
+}
+
 static int l_seeds(lua_State *L) {
     size_t at = 0;
     int count = 0;
-    char why[200];
+    span_t only;
+    only.ptr = luaL_optlstring(L, 1, NULL, &only.len);
     new_list(L, 8);
     for (tenant_t *tenant; (tenant = tenants_next(services_of(L)->tenants, &at));) {
-        span_t document = tenant_edition(tenant)->document;
-        bool own = span_eq(tenant_edition(tenant)->slug, tenant_slug(tenant));
-        if (!own || !document.len) continue;
-        if (json_decode(L, document, why, sizeof why))
-            continue; /* the check has refused such an edition */
-        lua_rawseti(L, -2, ++count);
+        bool wanted = !only.ptr || span_eq(tenant_slug(tenant), only);
+        if (wanted && push_seed(L, tenant)) lua_rawseti(L, -2, ++count);
     }
     return 1;
 }

@@ -5,10 +5,10 @@
 
 /* rules.price(tenant, cart) → quote | nil, text, name. tenant is a slug, a request, or a tenant's document. cart =
    {items={ {productId, sku, name, price, quantity, category={}, attributes={}, weightGrams} }, codes={},
-   address=nil|{}, option=nil|"std", customer={group=…}, channel="web", now_ms=nil|n, seed=nil|n, explain=nil|false};
-   prices in minor units. The quote is a plain table with amounts in minor units; priced=false with a reason when the
-   rules cannot price it. explain=false leaves out explain. rules.seeds() → the tenant.json documents of the editions
-   that serve. */
+   address=nil|{}, option=nil|"std", customer={group=…}, channel="web", now_ms=nil|n, seed=nil|n,
+   explain=nil|false}; prices in minor units. The quote is a plain table with amounts in minor units; priced=false
+   with a reason when the rules cannot price it. explain=false leaves out explain. rules.seeds(slug|nil) → the
+   tenant.json documents of the editions that serve: all, or that tenant's. */
 int luaopen_rules(lua_State *L);
 
 #endif

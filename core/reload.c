@@ -210,6 +210,8 @@ static void fall_back(reload_t *reload, entry_t *entry) {
 static void on_tried(void *data, const trial_result_t *result) {
     reload_t *reload = data;
     entry_t *entry = find(reload, result->source);
+    if (result->ok && *result->error)
+        say(LOG_WARN, "edition_warned", entry, "warnings", result->error);
     if (!result->ok) {
         if (!reload->primed) fall_back(reload, entry);
         refuse(entry, result->error);

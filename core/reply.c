@@ -2,6 +2,7 @@
 #include "reply.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "field.h"
 #include "lua/json.h"
 #include "server.h"
 #include <math.h>
@@ -24,22 +25,22 @@ void reply_write_problem(buf_t *out, int err, const char *detail, const char *id
 }
 
 void reply_put_common(const request_t *request, buf_t *headers) {
-    buf_text(headers, "X-Request-ID: ");
-    buf_text(headers, request->id);
-    buf_text(headers, "\r\n");
+    field_put(headers, SPAN("X-Request-ID"), span_of(request->id));
     buf_span(headers, request->limits);
 }
 
 void reply_problem_with(request_t *request, int err, const char *detail, span_t headers) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
+    answer_t answer = {.status = err_status(err)};
     reply_write_problem(body, err, detail, request->id);
     reply_put_common(request, lines);
     buf_span(lines, headers);
-    if (err_status(err) == 503) buf_text(lines, "Retry-After: 1\r\n");
-    answer_t answer = {.status = err_status(err),
-        .type = SPAN(PROBLEM_TYPE),
-        .headers = buf_view(lines),
-        .body = buf_view(body)};
+    if (answer.status == 503) buf_text(lines, "Retry-After: 1\r\n");
+    if (!lines->failed) answer.headers = buf_view(lines);
+    if (!body->failed) {
+        answer.type = SPAN(PROBLEM_TYPE);
+        answer.body = buf_view(body);
+    }
     exchange_answer(request->exchange, &answer);
 }
 
@@ -47,22 +48,29 @@ void reply_problem(request_t *request, int err, const char *detail) {
     reply_problem_with(request, err, detail, (span_t){NULL, 0});
 }
 
+void reply_failure(request_t *request, int err, const char *what) {
+    buf_t *line = log_begin(LOG_ERROR, "handler_failed");
+    if (line) {
+        buf_text(line, ",\"requestId\":");
+        buf_json(line, span_of(request->id));
+        buf_text(line, ",\"error\":");
+        buf_json(line, span_of(what));
+        log_end();
+    }
+    reply_problem(request, err, NULL);
+}
+
 /* What the protected part below reads and fills. */
 typedef struct replying {
     request_t *request;
-    int index;
+    lua_State *from; /* where the value lies */
+    int index;       /* 0 for nil */
+    bool raised;     /* only an answer counts */
+    bool taken;
     int status;
     span_t type;
     buf_t *body, *lines;
-    bool failed;
-    char why[200];
 } replying_t;
-
-static bool clean(span_t text) {
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] == '\r' || text.ptr[i] == '\n' || text.ptr[i] == '\0') return false;
-    return true;
-}
 
 static span_t to_span(lua_State *L, int index) {
     span_t span;
@@ -70,60 +78,80 @@ static span_t to_span(lua_State *L, int index) {
     return span;
 }
 
+static void raw_field(lua_State *L, int table, const char *name) {
+    lua_pushstring(L, name);
+    lua_rawget(L, table);
+}
+
+static span_t keep(lua_State *L, replying_t *r, span_t text) {
+    char *copy = arena_dup(&r->request->exchange->arena, text.ptr, text.len);
+    if (!copy) luaL_error(L, "out of memory");
+    return (span_t){copy, text.len};
+}
+
+/* The value is on top. */
 static void put_header(lua_State *L, replying_t *r, span_t name) {
     span_t value = to_span(L, -1);
-    if (!value.ptr || !clean(name) || !clean(value))
-        luaL_error(L, "the header %s has a value that cannot be sent", name.ptr);
-    if (span_ieq(name, SPAN("content-type"))) {
-        char *copy = arena_dup(&r->request->exchange->arena, value.ptr, value.len);
-        if (!copy) luaL_error(L, "out of memory");
-        r->type = (span_t){copy, value.len};
+    const char *wrong = value.ptr ? field_refusal(name, value) : "is not text";
+    if (wrong) luaL_error(L, "the header %s %s", name.ptr, wrong);
+    if (span_ieq(name, SPAN("content-type")))
+        r->type = keep(L, r, value);
+    else
+        field_put(r->lines, name, value);
+}
+
+/* One text, or a list of them for Set-Cookie and the like. The value is on top. */
+static void put_header_values(lua_State *L, replying_t *r, span_t name) {
+    if (!lua_istable(L, -1)) {
+        put_header(L, r, name);
         return;
     }
-    buf_span(r->lines, name);
-    buf_text(r->lines, ": ");
-    buf_span(r->lines, value);
-    buf_text(r->lines, "\r\n");
+    size_t count = lua_objlen(L, -1);
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, (int)i);
+        put_header(L, r, name);
+        lua_pop(L, 1);
+    }
 }
 
 static void put_headers(lua_State *L, replying_t *r) {
-    lua_getfield(L, r->index, "headers");
+    raw_field(L, 1, "headers");
+    if (!lua_isnil(L, -1) && !lua_istable(L, -1))
+        luaL_error(L, "the answer's headers are no table");
     if (lua_istable(L, -1)) {
         for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
             if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a header's name is not text");
-            span_t name = to_span(L, -2);
-            if (!lua_istable(L, -1)) {
-                put_header(L, r, name);
-                continue;
-            }
-            for (size_t i = 1; i <= lua_objlen(L, -1);
-                 i++) { /* Set-Cookie and the like, several times */
-                lua_rawgeti(L, -1, (int)i);
-                put_header(L, r, name);
-                lua_pop(L, 1);
-            }
+            put_header_values(L, r, to_span(L, -2));
         }
     }
     lua_pop(L, 1);
 }
 
-static void put_json(lua_State *L, replying_t *r, int index) {
+/* The value is on top. */
+static void put_json(lua_State *L, replying_t *r) {
+    char why[200];
     if (!r->type.len) r->type = SPAN("application/json");
-    if (json_encode(L, index, r->body, r->why, sizeof r->why) != 0)
-        luaL_error(L, "the answer is not JSON: %s", r->why);
+    if (json_encode(L, lua_gettop(L), r->body, why, sizeof why) != 0)
+        luaL_error(L, "the answer is not JSON: %s", why);
 }
 
-/* A problem that a script built says which request it belongs to, too. The table is the script's own answer, made for
-   this request. */
-static void name_request(lua_State *L, const replying_t *r) {
-    if (!lua_istable(L, -1) || !span_ieq(r->type, SPAN(PROBLEM_TYPE))) return;
-    lua_pushliteral(L, "requestId");
-    lua_pushstring(L, r->request->id);
-    lua_rawset(L, -3);
+/* Scripts do not know the request's id where they raise a problem. The problem's table is on top, its JSON the
+   body. */
+static void add_request_id(lua_State *L, replying_t *r) {
+    buf_t *body = r->body;
+    if (!lua_istable(L, -1) || body->len < 2 || body->ptr[body->len - 1] != '}') return;
+    raw_field(L, lua_gettop(L), "requestId");
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (there) return;
+    body->len--;
+    buf_text(body, body->len > 1 ? ",\"requestId\":" : "\"requestId\":");
+    buf_json(body, span_of(r->request->id));
+    buf_char(body, '}');
 }
 
-static int read_status(lua_State *L, int index) {
-    lua_getfield(L, index, "status");
+static int read_status(lua_State *L) {
+    raw_field(L, 1, "status");
     double status = lua_isnil(L, -1) ? 200 : lua_tonumber(L, -1);
     lua_pop(L, 1);
     if (!(status >= 200 && status <= 599) || status != floor(status))
@@ -131,82 +159,90 @@ static int read_status(lua_State *L, int index) {
     return (int)status;
 }
 
-static void read_answer(lua_State *L, replying_t *r) {
-    r->status = read_status(L, r->index);
-    put_headers(L, r);
-    lua_getfield(L, r->index, "json");
-    if (!lua_isnil(L, -1)) {
-        name_request(L, r);
-        put_json(L, r, lua_gettop(L));
-        return;
-    }
-    lua_getfield(L, r->index, "body");
-    if (lua_isnil(L, -1)) return;
+static void put_text(lua_State *L, replying_t *r) {
+    if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "the answer's body is not text");
     if (!r->type.len) r->type = SPAN("text/plain; charset=utf-8");
     buf_span(r->body, to_span(L, -1));
 }
 
-static bool is_answer(lua_State *L, int index) {
-    lua_pushliteral(L, "__answer");
-    lua_rawget(L, index);
+static void read_answer(lua_State *L, replying_t *r) {
+    r->status = read_status(L);
+    put_headers(L, r);
+    raw_field(L, 1, "json");
+    if (!lua_isnil(L, -1)) {
+        put_json(L, r);
+        if (span_ieq(r->type, SPAN(PROBLEM_TYPE))) add_request_id(L, r);
+        return;
+    }
+    raw_field(L, 1, "body");
+    if (!lua_isnil(L, -1)) put_text(L, r);
+}
+
+/* The value is at 1 and on top. */
+static bool is_answer(lua_State *L) {
+    if (!lua_istable(L, 1)) return false;
+    raw_field(L, 1, "__answer");
     bool answer = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return answer;
 }
 
-static int read_value(lua_State *L) {
-    replying_t *r = lua_touserdata(L, 2);
-    r->index = 1;
-    switch (lua_type(L, 1)) {
-    case LUA_TNIL:
+static int read_value(lua_State *L, void *data) {
+    replying_t *r = data;
+    luaL_checkstack(L, 20, "an answer");
+    if (r->index)
+        lua_pushvalue(r->from, r->index);
+    else
+        lua_pushnil(r->from);
+    lua_xmove(r->from, L, 1);
+    if (is_answer(L))
+        read_answer(L, r);
+    else if (r->raised)
+        r->taken = false;
+    else if (lua_isnil(L, 1))
         r->status = 204;
-        return 0;
-    case LUA_TSTRING:
-        r->type = SPAN("text/plain; charset=utf-8");
-        buf_span(r->body, to_span(L, 1));
-        return 0;
-    case LUA_TTABLE:
-        if (is_answer(L, 1))
-            read_answer(L, r);
-        else
-            put_json(L, r, 1);
-        return 0;
-    default:
-        return luaL_error(L, "a handler returned a %s", luaL_typename(L, 1));
-    }
+    else if (lua_type(L, 1) == LUA_TSTRING)
+        put_text(L, r);
+    else if (lua_istable(L, 1))
+        put_json(L, r);
+    else
+        luaL_error(L, "a handler returned a %s", luaL_typename(L, 1));
+    return 0;
 }
 
-static void log_failure(request_t *request, const char *message) {
-    buf_t *line = log_begin(LOG_ERROR, "handler_failed");
-    if (!line) return;
-    buf_text(line, ",\"requestId\":");
-    buf_json(line, span_of(request->id));
-    buf_text(line, ",\"error\":");
-    buf_json(line, span_of(message ? message : "an error that is not text"));
-    log_end();
+static void answer_with(const replying_t *r) {
+    answer_t answer = {.status = r->status,
+        .type = r->type,
+        .headers = buf_view(r->lines),
+        .body = buf_view(r->body)};
+    exchange_answer(r->request->exchange, &answer);
+}
+
+/* On the VM's main stack: behind an error the coroutine's own may be full. False when the value does not count. */
+static bool reply(replying_t *r) {
+    lua_State *L = vm_of(r->from)->L;
+    int top = lua_gettop(L);
+    r->taken = true;
+    r->status = 200;
+    r->body = server_body(r->request->server);
+    r->lines = server_lines(r->request->server);
+    reply_put_common(r->request, r->lines);
+    int status = vm_call(L, read_value, r);
+    if (status == LUA_ERRMEM || r->body->failed || r->lines->failed)
+        reply_problem(r->request, ERR_NO_MEMORY, NULL);
+    else if (status != 0)
+        reply_failure(r->request, ERR_INTERNAL,
+            lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is not text");
+    else if (r->taken)
+        answer_with(r);
+    lua_settop(L, top);
+    return r->taken;
 }
 
 void reply_value(request_t *request, lua_State *L, int index) {
-    replying_t r = {.request = request,
-        .status = 200,
-        .body = server_body(request->server),
-        .lines = server_lines(request->server)};
-    reply_put_common(request, r.lines);
-    lua_pushvalue(L, index);
-    lua_pushcfunction(L, read_value);
-    lua_insert(L, -2);
-    lua_pushlightuserdata(L, &r);
-    if (lua_pcall(L, 2, 0, 0) != 0) {
-        log_failure(request, lua_tostring(L, -1));
-        lua_pop(L, 1);
-        reply_problem(request, ERR_INTERNAL, NULL);
-        return;
-    }
-    if (r.body->failed || r.lines->failed) {
-        reply_problem(request, ERR_NO_MEMORY, NULL);
-        return;
-    }
-    answer_t answer = {
-        .status = r.status, .type = r.type, .headers = buf_view(r.lines), .body = buf_view(r.body)};
-    exchange_answer(request->exchange, &answer);
+    reply(&(replying_t){.request = request, .from = L, .index = index});
+}
+
+bool reply_raised(request_t *request, lua_State *L, int index) {
+    return reply(&(replying_t){.request = request, .from = L, .index = index, .raised = true});
 }

@@ -9,8 +9,8 @@
 #define META "perigee.req"
 #define QUERY_MAX 128
 
-static request_t *find(lua_State *L) {
-    lua_rawgeti(L, 1, 0);
+static request_t *find(lua_State *L, int index) {
+    lua_rawgeti(L, index, 0);
     double handle = lua_tonumber(L, -1);
     lua_pop(L, 1);
     app_t *app = vm_of(L)->user;
@@ -52,10 +52,7 @@ static void get_now_ms(lua_State *L, request_t *r) {
 }
 
 static void get_route(lua_State *L, request_t *r) {
-    if (r->match.route)
-        push_span(L, r->match.route->pattern);
-    else
-        lua_pushnil(L);
+    push_span(L, r->pattern);
 }
 
 /* The session as the gate found it; nil when there is none, or the route neither reads sessions nor has a limit. */
@@ -81,7 +78,8 @@ void req_push_params(lua_State *L, request_t *r) {
     }
 }
 
-/* Appends to what is there already: a repeated name becomes a list. Value at the top, key below, table at index t. */
+/* Appends to what is there already: a repeated name becomes a list. Value at the top, key below, table at index t.
+   */
 static void add_value(lua_State *L, int t) {
     lua_pushvalue(L, -2);
     lua_rawget(L, t);
@@ -103,28 +101,13 @@ static void add_value(lua_State *L, int t) {
     lua_pop(L, 2);
 }
 
-static int hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Form decoding: '+' is a space; an escape that is none stays as it is. */
-static void push_decoded(lua_State *L, span_t text) {
-    luaL_Buffer out;
-    luaL_buffinit(L, &out);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '%' && i + 2 < text.len && hex(text.ptr[i + 1]) >= 0 &&
-            hex(text.ptr[i + 2]) >= 0) {
-            c = (char)(hex(text.ptr[i + 1]) * 16 + hex(text.ptr[i + 2]));
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        luaL_addchar(&out, c);
-    }
-    luaL_pushresult(&out);
+/* Form decoding: '+' is a space. */
+static void push_decoded(lua_State *L, request_t *r, span_t text) {
+    char *plain = arena_dup(&r->exchange->arena, text.ptr, text.len);
+    if (!plain) luaL_error(L, "out of memory");
+    for (size_t i = 0; i < text.len; i++)
+        if (plain[i] == '+') plain[i] = ' ';
+    lua_pushlstring(L, plain, span_unescape((span_t){plain, text.len}, plain));
 }
 
 void req_push_query(lua_State *L, request_t *r) {
@@ -135,8 +118,8 @@ void req_push_query(lua_State *L, request_t *r) {
         span_t value = span_cut(&query, '&');
         if (!value.len) continue;
         span_t name = span_cut(&value, '=');
-        push_decoded(L, name);
-        push_decoded(L, value);
+        push_decoded(L, r, name);
+        push_decoded(L, r, value);
         add_value(L, table);
     }
 }
@@ -231,7 +214,8 @@ static int index_field(lua_State *L) {
     lua_rawget(L, lua_upvalueindex(1));
     if (lua_isnil(L, -1)) return 1;
     size_t at = (size_t)lua_tonumber(L, -1);
-    request_t *request = find(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    request_t *request = find(L, 1);
     if (!request) return 0; /* it has ended */
     FIELDS[at].get(L, request);
     lua_pushvalue(L, 2);
@@ -249,7 +233,17 @@ void req_open(lua_State *L) {
     }
     lua_pushcclosure(L, index_field, 1);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
+}
+
+request_t *req_find(lua_State *L, int index) {
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return NULL;
+    luaL_getmetatable(L, META);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? find(L, index) : NULL;
 }
 
 void req_push(lua_State *L, request_t *request) {

@@ -7,6 +7,8 @@
 void req_open(lua_State *L);
 /* Pushes the table of the request; may raise. */
 void req_push(lua_State *L, request_t *request);
+/* The request of such a table; NULL when the value is none, or the request has ended. */
+request_t *req_find(lua_State *L, int index);
 
 /* The same parts for a tenant's own route. */
 void req_push_params(lua_State *L, request_t *request);

@@ -52,9 +52,11 @@ void request_slots_give(request_slots_t *slots, request_t *request) {
 }
 
 request_t *request_slots_find(const request_slots_t *slots, double handle) {
+    if (!(handle >= 0 && handle < 9007199254740992.0))
+        return NULL; /* a script may have written it */
     uint64_t whole = (uint64_t)handle;
     uint32_t at = (uint32_t)(whole % SLOTS_MAX);
-    if (at >= slots->count || slots->slots[at].epoch != (uint32_t)(whole / SLOTS_MAX)) return NULL;
+    if (at >= slots->count || slots->slots[at].epoch != whole / SLOTS_MAX) return NULL;
     return slots->slots[at].request;
 }
 
@@ -84,6 +86,11 @@ static bool read_traceparent(span_t text, char out[33]) {
     return true;
 }
 
+static void put_hex(char out[16], uint64_t value) {
+    for (int i = 15; i >= 0; i--, value >>= 4)
+        out[i] = "0123456789abcdef"[value & 15];
+}
+
 /* One random start per process and a counter: unique without asking for randomness on each request. */
 static void make_trace(char out[33]) {
     static uint64_t start[2], count;
@@ -93,8 +100,9 @@ static void make_trace(char out[33]) {
         start[0] = map_hash(span_of(token)) | 1;
         start[1] = map_hash((span_t){token, 35});
     }
-    snprintf(out, 33, "%016llx%016llx", (unsigned long long)start[0],
-        (unsigned long long)(start[1] + ++count));
+    put_hex(out, start[0]);
+    put_hex(out + 16, start[1] + ++count);
+    out[32] = '\0';
 }
 
 static void read_ids(request_t *request) {
@@ -139,4 +147,27 @@ void request_read_head(request_t *request, const config_t *config) {
     read_session(request);
     proxy_client(config, request->exchange, &request->address, &request->scheme);
     request->address = keep(request, request->address);
+}
+
+int request_match(request_t *request, const router_t *router) {
+    exchange_t *exchange = request->exchange;
+    route_match_t *match = &request->match;
+    int err = router_match(router, exchange->method_text, exchange->path, &exchange->arena, match);
+    if (err || !match->route) return err;
+    request->pattern = keep(request, match->route->pattern);
+    bool whole = request->pattern.ptr != NULL;
+    for (int i = 0; i < match->nparams; i++) {
+        match->values[i] = keep(request, match->values[i]);
+        whole = whole && match->values[i].ptr;
+    }
+    return whole ? 0 : ERR_NO_MEMORY;
+}
+
+bool request_query_ok(const request_t *request) {
+    span_t query = request->exchange->query;
+    if (!query.len || !memchr(query.ptr, '%', query.len)) return true; /* a target is ASCII */
+    char *text = arena_alloc(&request->exchange->arena, query.len);
+    if (!text) return false;
+    span_t plain = {text, span_unescape(query, text)};
+    return !memchr(plain.ptr, '\0', plain.len) && span_is_utf8(plain);
 }

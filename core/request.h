@@ -19,7 +19,8 @@ typedef struct request {
     task_t *task;             /* while a script runs for it */
     settings_t *settings;     /* the tenant's, once it is found */
     const app_route_t *route; /* the API's route; NULL on a tenant's own */
-    route_match_t match;
+    route_match_t match;      /* its names live with the router; see request_match for the rest */
+    span_t pattern;           /* of the route that answers, platform's or tenant's */
     char id[REQUEST_ID_MAX + 1];
     char trace[33];         /* the trace id of traceparent */
     span_t address, scheme; /* the client's, behind trusted proxies too */
@@ -56,5 +57,11 @@ request_t *request_slots_find(const request_slots_t *slots, double handle);
 
 /* Reads what the head says: request id, trace, the client's address and scheme, session. */
 void request_read_head(request_t *request, const config_t *config);
+/* Fills match with the route of the request's method and path. Pattern and values then live as long as the request:
+   neither the read buffer, which is used again while a script waits, nor a tenant's router does. ERR_INVALID for a
+   path that is not well-formed, ERR_NO_MEMORY. */
+int request_match(request_t *request, const router_t *router);
+/* Whether the query, once decoded, is UTF-8 text without NUL, so that scripts need not ask. */
+bool request_query_ok(const request_t *request);
 
 #endif

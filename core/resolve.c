@@ -1,5 +1,5 @@
-/* resolve.c: a map from hosts and ids to tenant settings, filled by main.lua's tenants.resolve, one lookup at a time
-   each. */
+/* resolve.c: a map from hosts and ids to tenant settings, filled by main.lua's tenants.resolve, one lookup at a
+   time each. */
 #include "resolve.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -11,7 +11,7 @@
 #define KNOWN_MS 300000
 #define UNKNOWN_MS 5000
 #define LOOKUP_MS 5000
-/* Hosts are the clients' choice: beyond this many the idle entries are dropped. */
+/* Hosts are the clients' choice: beyond this many the least recently asked for go. */
 #define ENTRIES_MAX 20000
 #define KEY_MAX 260
 
@@ -20,11 +20,13 @@ typedef struct entry {
     settings_t *settings;          /* NULL when there is no such tenant */
     uint64_t expires_ms, known_ms; /* known_ms: when the stores last told */
     list_t waiting;                /* requests, while a lookup runs */
-    bool loading, stale;
+    bool loading;
+    bool stale; /* forgotten since the lookup began */
     bool header;
-    list_t node;      /* of all entries */
+    list_t node;      /* of all entries, least recently used first */
     span_t key, text; /* behind the struct: "h:acme.localhost" and what follows the colon */
     app_t *app;       /* of the lookup */
+    task_t *task;     /* while it waits */
 } entry_t;
 
 struct resolve {
@@ -50,7 +52,6 @@ static void finish(entry_t *entry, int err) {
 static void keep(entry_t *entry, settings_t *settings, uint64_t ms) {
     settings_unref(entry->settings);
     entry->settings = settings;
-    entry->stale = false;
     entry->known_ms = loop_now(entry->resolve->services->loop);
     entry->expires_ms = entry->known_ms + ms;
 }
@@ -68,7 +69,7 @@ static void log_bad(const entry_t *entry, const char *why) {
 static int take_document(entry_t *entry, lua_State *L) {
     arena_t arena;
     value_t document;
-    char why[200];
+    char why[200] = "";
     arena_create(&arena);
     settings_t *settings = NULL;
     if (value_pack(L, -1, &arena, &LIMITS, &document, why, sizeof why) == 0)
@@ -84,7 +85,10 @@ static int take_document(entry_t *entry, lua_State *L) {
 
 /* nil, text, name is the store's failure; nil alone means that there is no such tenant. */
 static int take(entry_t *entry, lua_State *L, int nresults) {
-    if (nresults >= 3 && lua_isnil(L, -nresults)) return err_find(lua_tostring(L, -nresults + 2));
+    if (nresults >= 3 && lua_isnil(L, -nresults)) {
+        bool named = lua_type(L, -nresults + 2) == LUA_TSTRING;
+        return named ? err_find(lua_tostring(L, -nresults + 2)) : ERR_INTERNAL;
+    }
     if (nresults == 0 || lua_isnil(L, -nresults)) {
         keep(entry, NULL, UNKNOWN_MS);
         return ERR_NOT_FOUND;
@@ -105,9 +109,15 @@ static void done(task_t *task, task_end_t end, lua_State *L, int nresults, const
     app_t *app = entry->app;
     entry->loading = false;
     entry->app = NULL;
+    entry->task = NULL;
+    if (end == TASK_CANCELLED) { /* resolve_delete's: nobody waits */
+        app_unref(app);
+        return;
+    }
     int err = end == TASK_OK ? take(entry, L, nresults) : ERR_UNAVAILABLE;
     if (end != TASK_OK) log_bad(entry, error ? error : "the lookup did not finish in time");
     if (err && err != ERR_NOT_FOUND && serves_stale(entry)) {
+        entry->stale = false;
         entry->expires_ms = loop_now(entry->resolve->services->loop) + UNKNOWN_MS;
         err = 0;
     }
@@ -128,12 +138,15 @@ static void look_up(entry_t *entry) {
     services_t *services = entry->resolve->services;
     bool alive;
     entry->loading = true;
+    entry->stale = false; /* what is forgotten from now on, this lookup may have read before */
     entry->app = app_ref(server_app(services->server));
     task_options_t options = {.vm = entry->app->vm,
         .ops = &OPS,
         .user = entry,
         .deadline_ms = loop_now(services->loop) + LOOKUP_MS};
-    if (task_start(&options, push_lookup, entry, &alive)) return;
+    task_t *task = task_start(&options, push_lookup, entry, &alive);
+    if (alive) entry->task = task;
+    if (task) return;
     app_unref(entry->app);
     entry->app = NULL;
     entry->loading = false;
@@ -164,35 +177,44 @@ static void entry_delete(entry_t *entry) {
     free(entry);
 }
 
-static void drop_idle(resolve_t *resolve) {
-    for (list_t *node = resolve->all.next, *next; node != &resolve->all; node = next) {
-        next = node->next;
+/* One that loads has requests waiting and stays; those in front of the line are few. */
+static void drop_oldest(resolve_t *resolve) {
+    for (list_t *node = resolve->all.next; node != &resolve->all; node = node->next) {
         entry_t *entry = LIST_OWNER(node, entry_t, node);
-        if (!entry->loading) entry_delete(entry);
+        if (entry->loading) continue;
+        entry_delete(entry);
+        return;
     }
 }
 
-static entry_t *find_entry(resolve_t *resolve, span_t text, bool header) {
+/* ERR_NOT_FOUND for what is no name, ERR_NO_MEMORY. */
+static int find_entry(resolve_t *resolve, span_t text, bool header, entry_t **out) {
     char key[KEY_MAX];
-    if (text.len == 0 || text.len + 2 > sizeof key) return NULL;
+    if (text.len == 0 || text.len + 2 > sizeof key) return ERR_NOT_FOUND;
     key[0] = header ? 'i' : 'h';
     key[1] = ':';
     memcpy(key + 2, text.ptr, text.len);
     span_t whole = {key, text.len + 2};
-    entry_t *entry = map_get(&resolve->entries, whole);
-    if (entry) return entry;
-    if (resolve->entries.count >= ENTRIES_MAX) drop_idle(resolve);
-    return entry_new(resolve, whole, header);
+    *out = map_get(&resolve->entries, whole);
+    if (*out) {
+        list_remove(&(*out)->node);
+        list_push(&resolve->all, &(*out)->node);
+        return 0;
+    }
+    if (resolve->entries.count >= ENTRIES_MAX) drop_oldest(resolve);
+    *out = entry_new(resolve, whole, header);
+    return *out ? 0 : ERR_NO_MEMORY;
 }
 
 void resolve_request(resolve_t *resolve, request_t *request) {
     span_t header = {NULL, 0};
     if (resolve->services->config.trust_tenant_header)
         header = exchange_header(request->exchange, SPAN("x-tenant-id"));
-    entry_t *entry =
-        find_entry(resolve, header.ptr ? header : request->exchange->host, header.ptr != NULL);
-    if (!entry) {
-        resolve->found(request, ERR_NOT_FOUND);
+    entry_t *entry;
+    bool by_header = header.ptr != NULL;
+    int err = find_entry(resolve, by_header ? header : request->exchange->host, by_header, &entry);
+    if (err) {
+        resolve->found(request, err);
         return;
     }
     bool fresh = entry->expires_ms > loop_now(resolve->services->loop) && !entry->stale;
@@ -234,8 +256,11 @@ resolve_t *resolve_new(services_t *services, resolve_cb found) {
 }
 
 void resolve_delete(resolve_t *resolve) {
-    while (!list_empty(&resolve->all))
-        entry_delete(LIST_OWNER(resolve->all.next, entry_t, node));
+    while (!list_empty(&resolve->all)) {
+        entry_t *entry = LIST_OWNER(resolve->all.next, entry_t, node);
+        if (entry->task) task_cancel(entry->task);
+        entry_delete(entry);
+    }
     map_destroy(&resolve->entries);
     free(resolve);
 }

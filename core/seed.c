@@ -1,75 +1,112 @@
 /* seed.c: a queue of slugs and one task at a time that calls main.seed for them. */
 #include "seed.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "server.h"
 #include "services.h"
 #include <stdlib.h>
 
 #define RUN_MS 30000
+#define RETRY_MS 2000 /* another server may be writing the same file */
+#define TRIES 10
 
 typedef struct wish {
     list_t node;
     char *slug; /* NULL for all */
+    int tries;
 } wish_t;
 
 struct seed {
     struct services *services;
-    app_t *app;
-    list_t wishes;
-    wish_t *current;
-    task_t *task;
+    app_t *app;      /* whose main.seed runs next */
+    app_t *using;    /* whose runs now */
+    list_t wishes;   /* to be carried out, in order */
+    list_t failed;   /* to be tried again */
+    wish_t *current; /* that runs */
+    task_t *task;    /* while it waits */
+    deferred_t next;
+    deadline_t retry;
     bool stopped;
     void (*idle)(void *data);
     void *data;
 };
 
-static void run_next(seed_t *seed);
-
 static void wish_delete(wish_t *wish) {
-    if (!wish) return;
     free(wish->slug);
     free(wish);
+}
+
+static void delete_all(list_t *wishes) {
+    for (list_t *node; (node = list_shift(wishes));)
+        wish_delete(LIST_OWNER(node, wish_t, node));
 }
 
 static void log_failure(const char *error) {
     buf_t *line = log_begin(LOG_ERROR, "seed_failed");
     if (!line) return;
     buf_text(line, ",\"error\":");
-    buf_json(line, span_of(error ? error : "it did not end in time"));
+    buf_json(line, span_of(error));
     log_end();
+}
+
+static void go_on(seed_t *seed) {
+    if (!seed->stopped) loop_defer(seed->services->loop, &seed->next);
+}
+
+/* What was current has been carried out, or not: then error says why. */
+static void settle(seed_t *seed, const char *error) {
+    wish_t *wish = seed->current;
+    loop_t *loop = seed->services->loop;
+    seed->current = NULL;
+    if (error) log_failure(error);
+    if (error && ++wish->tries < TRIES) {
+        list_push(&seed->failed, &wish->node);
+        if (!deadline_armed(&seed->retry))
+            deadline_set(loop, &seed->retry, loop_now(loop) + RETRY_MS);
+    } else {
+        wish_delete(wish);
+    }
+    /* Hosts that nobody answered at may be shops now. */
+    if (seed->services->server) server_forget_tenants(seed->services->server);
+    go_on(seed);
+}
+
+/* Cut short by a new edition: it is the next wish again. */
+static void put_back(seed_t *seed) {
+    list_push(seed->wishes.next, &seed->current->node);
+    seed->current = NULL;
+    go_on(seed);
+}
+
+/* main.seed fails as a store does: nil, text, name. */
+static const char *failure(lua_State *L, int nresults) {
+    if (nresults < 2 || !lua_isnil(L, -nresults)) return NULL;
+    bool text = lua_type(L, -nresults + 1) == LUA_TSTRING;
+    return text ? lua_tostring(L, -nresults + 1) : "main.seed failed";
 }
 
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
     seed_t *seed = task_user(task);
     seed->task = NULL;
-    wish_delete(seed->current);
-    seed->current = NULL;
-    app_unref(seed->app);
-    if (end == TASK_CANCELLED) return;
-    if (end != TASK_OK)
-        log_failure(error);
-    else if (nresults >= 2 && lua_isnil(L, -nresults))
-        log_failure(lua_tostring(L, -nresults + 1));
-    /* Hosts that nobody answered at may be shops now. */
-    if (seed->services->server) server_forget_tenants(seed->services->server);
-    run_next(seed);
-    if (!seed->current && !seed->stopped) seed->idle(seed->data);
+    app_unref(seed->using);
+    seed->using = NULL;
+    if (end == TASK_CANCELLED)
+        put_back(seed);
+    else
+        settle(seed, end == TASK_OK ? failure(L, nresults) : error);
 }
 
 static int push_seed(lua_State *L, void *data) {
     seed_t *seed = data;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, seed->app->seed);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, seed->using->seed);
     lua_pushstring(L, seed->current->slug);
     return 1;
 }
 
-static void run_next(seed_t *seed) {
+static void start(seed_t *seed) {
     static const task_ops_t OPS = {.done = on_done};
-    list_t *node = seed->current || seed->stopped || !seed->app ? NULL : list_shift(&seed->wishes);
-    if (!node) return;
-    seed->current = LIST_OWNER(node, wish_t, node);
-    app_t *app = app_ref(seed->app); /* given back in on_done */
-    task_options_t options = {.vm = app->vm,
+    seed->using = app_ref(seed->app); /* given back in on_done */
+    task_options_t options = {.vm = seed->using->vm,
         .ops = &OPS,
         .user = seed,
         .deadline_ms = loop_now(seed->services->loop) + RUN_MS,
@@ -78,18 +115,55 @@ static void run_next(seed_t *seed) {
     task_t *task = task_start(&options, push_seed, seed, &alive);
     if (alive) seed->task = task;
     if (task) return;
-    app_unref(app);
-    wish_delete(seed->current);
-    seed->current = NULL;
-    log_failure("out of memory");
+    app_unref(seed->using);
+    seed->using = NULL;
+    settle(seed, err_text(ERR_NO_MEMORY));
+}
+
+/* From the loop and not from the end of the one before: a queue of wishes must not become a stack of calls. */
+static void on_next(deferred_t *deferred) {
+    seed_t *seed = LIST_OWNER(deferred, seed_t, next);
+    if (seed->current || !seed->app) return;
+    list_t *node = list_shift(&seed->wishes);
+    if (node) {
+        seed->current = LIST_OWNER(node, wish_t, node);
+        start(seed);
+    } else {
+        seed->idle(seed->data);
+    }
+}
+
+static void on_retry(deadline_t *deadline) {
+    seed_t *seed = LIST_OWNER(deadline, seed_t, retry);
+    list_splice(&seed->wishes, &seed->failed);
+    go_on(seed);
+}
+
+/* Whether one that has not begun yet does what a wish for the slug would. */
+static bool waits(const list_t *wishes, const char *slug) {
+    for (const list_t *node = wishes->next; node != wishes; node = node->next) {
+        const wish_t *wish = LIST_OWNER(node, wish_t, node);
+        if (!wish->slug || (slug && strcmp(wish->slug, slug) == 0)) return true;
+    }
+    return false;
+}
+
+static wish_t *wish_new(const char *slug) {
+    wish_t *wish = calloc(1, sizeof *wish);
+    if (wish && slug) wish->slug = strdup(slug);
+    if (!wish || !slug || wish->slug) return wish;
+    free(wish);
+    return NULL;
 }
 
 static void wish(seed_t *seed, const char *slug) {
-    wish_t *wish = seed->stopped ? NULL : calloc(1, sizeof *wish);
-    if (!wish) return;
-    wish->slug = slug ? strdup(slug) : NULL;
-    list_push(&seed->wishes, &wish->node);
-    run_next(seed);
+    if (seed->stopped || waits(&seed->wishes, slug)) return;
+    wish_t *wish = wish_new(slug);
+    if (wish)
+        list_push(&seed->wishes, &wish->node);
+    else
+        log_failure(err_text(ERR_NO_MEMORY));
+    go_on(seed);
 }
 
 void seed_all(seed_t *seed) {
@@ -99,21 +173,17 @@ void seed_one(seed_t *seed, const char *slug) {
     wish(seed, slug);
 }
 
-/* A run that is cut short is a wish again: on the new edition. */
 void seed_use(seed_t *seed, app_t *app) {
-    wish_t *cut = seed->task ? seed->current : NULL;
-    if (cut) {
-        seed->current = NULL;
-        task_cancel(seed->task);
-        list_push(&seed->wishes, &cut->node);
-    }
+    if (seed->task) task_cancel(seed->task);
     app_unref(seed->app);
     seed->app = app_ref(app);
-    run_next(seed);
+    if (!list_empty(&seed->wishes)) go_on(seed);
 }
 
 void seed_stop(seed_t *seed) {
     seed->stopped = true;
+    deferred_clear(&seed->next);
+    deadline_clear(&seed->retry);
     if (seed->task) task_cancel(seed->task);
 }
 
@@ -124,13 +194,16 @@ seed_t *seed_new(struct services *services, void (*idle)(void *data), void *data
     seed->idle = idle;
     seed->data = data;
     list_init(&seed->wishes);
+    list_init(&seed->failed);
+    deferred_init(&seed->next, on_next);
+    deadline_init(&seed->retry, on_retry);
     return seed;
 }
 
 void seed_delete(seed_t *seed) {
     seed_stop(seed);
-    for (list_t *node; (node = list_shift(&seed->wishes));)
-        wish_delete(LIST_OWNER(node, wish_t, node));
+    delete_all(&seed->wishes);
+    delete_all(&seed->failed);
     app_unref(seed->app);
     free(seed);
 }

@@ -79,28 +79,15 @@ void server_push_problem(lua_State *L, request_t *request, int err, const char *
     lua_setfield(L, -2, "headers");
     buf_t *body = server_body(request->server);
     reply_write_problem(body, err, detail, request->id);
+    if (body->failed) luaL_error(L, "out of memory");
     lua_pushlstring(L, body->ptr, body->len);
     lua_setfield(L, -2, "body");
 }
 
 /* problem.raise: an error whose value is an answer. */
-static bool is_raised_answer(lua_State *L, int nresults) {
-    if (nresults < 1 || !lua_istable(L, -1)) return false;
-    lua_pushliteral(L, "__answer");
-    lua_rawget(L, -2);
-    bool raised = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return raised;
-}
-
-static void log_error(const request_t *request, const char *error) {
-    buf_t *line = log_begin(LOG_ERROR, "handler_failed");
-    if (!line) return;
-    buf_text(line, ",\"requestId\":");
-    buf_json(line, span_of(request->id));
-    buf_text(line, ",\"error\":");
-    buf_json(line, span_of(error ? error : ""));
-    log_end();
+static void on_error(request_t *request, lua_State *L, int nresults, const char *error) {
+    if (nresults && reply_raised(request, L, lua_gettop(L))) return;
+    reply_failure(request, ERR_INTERNAL, error);
 }
 
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
@@ -108,17 +95,14 @@ static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, co
     request->task = NULL;
     request->waited_ns = task_waited_ns(task, "");
     if (end == TASK_CANCELLED) return; /* the exchange is going */
-    if (end == TASK_OK) {
-        if (nresults == 0) lua_pushnil(L);
-        reply_value(request, L, nresults ? lua_gettop(L) - nresults + 1 : lua_gettop(L));
-    } else if (end == TASK_ERROR && is_raised_answer(L, nresults)) {
-        reply_value(request, L, lua_gettop(L));
-    } else if (end == TASK_TIMEOUT) {
+    if (end == TASK_OK)
+        reply_value(request, L, nresults ? lua_gettop(L) - nresults + 1 : 0);
+    else if (end == TASK_ERROR)
+        on_error(request, L, nresults, error);
+    else if (end == TASK_TIMEOUT)
         reply_problem(request, ERR_TIMEOUT, NULL);
-    } else {
-        log_error(request, error);
-        reply_problem(request, end == TASK_NO_MEMORY ? ERR_NO_MEMORY : ERR_INTERNAL, NULL);
-    }
+    else
+        reply_failure(request, ERR_NO_MEMORY, error);
 }
 
 static int push_handler(lua_State *L, void *data) {
@@ -159,13 +143,14 @@ static void run_api(request_t *request) {
     request->route = &request->app->routes[request->match.route->index];
     keys_read(request, &request->server->services->config);
     gate_find(gate, request);
-    if (*request->route->role && !request->role)
+    const char *needed = request->route->role;
+    if (*needed && (!request->role || strcmp(request->role, needed) != 0))
         reply_problem(request, request->key_known ? ERR_DENIED : ERR_UNAUTHORIZED, NULL);
     else
         gate_enter(gate, request, through_gate);
 }
 
-/* The path is known with other methods: OPTIONS tells them, anything else is refused with them. */
+/* The path has other methods: OPTIONS tells them, anything else is refused with them. */
 static void answer_allow(request_t *request) {
     buf_t *lines = server_lines(request->server);
     char allow[96];
@@ -179,7 +164,7 @@ static void answer_allow(request_t *request) {
     exchange_answer(request->exchange, &answer);
 }
 
-static void answer_unknown(request_t *request) {
+static void answer_unrouted(request_t *request) {
     if (request->match.path_known)
         answer_allow(request);
     else
@@ -188,19 +173,20 @@ static void answer_unknown(request_t *request) {
 
 static void on_tenant(request_t *request, int err) {
     server_t *server = request->server;
-    exchange_t *exchange = request->exchange;
     if (err) {
         reply_problem(request, err, err == ERR_NOT_FOUND ? "no shop answers at this host" : NULL);
         return;
     }
     request->app = app_ref(server->app);
-    if (router_match(request->app->router, exchange->method_text, exchange->path, &exchange->arena,
-            &request->match) != 0)
-        reply_problem(request, ERR_INVALID, "the path is not well-formed");
+    err = request_match(request, request->app->router);
+    if (err)
+        reply_problem(request, err, err == ERR_INVALID ? "the path is not well-formed" : NULL);
+    else if (!request_query_ok(request))
+        reply_problem(request, ERR_INVALID, "the query is not well-formed");
     else if (request->match.route)
         run_api(request);
     else if (request->match.path_known || !tenant_routes_run(server->sites, server->gate, request))
-        answer_unknown(request);
+        answer_unrouted(request);
 }
 
 static request_t *request_new(server_t *server, exchange_t *exchange) {
@@ -216,8 +202,13 @@ static request_t *request_new(server_t *server, exchange_t *exchange) {
     return request;
 }
 
-static void refuse_busy(exchange_t *exchange) {
-    answer_t answer = {.status = 503, .headers = SPAN("Retry-After: 1\r\n")};
+static void refuse_busy(server_t *server, exchange_t *exchange) {
+    buf_t *body = server_body(server);
+    reply_write_problem(body, ERR_BUSY, NULL, "");
+    answer_t answer = {.status = err_status(ERR_BUSY),
+        .type = SPAN("application/problem+json"),
+        .headers = SPAN("Retry-After: 1\r\n")};
+    if (!body->failed) answer.body = buf_view(body);
     exchange_answer(exchange, &answer);
 }
 
@@ -228,7 +219,7 @@ static void on_request(void *data, exchange_t *exchange) {
     if (request)
         resolve_request(server->resolve, request);
     else
-        refuse_busy(exchange);
+        refuse_busy(server, exchange);
 }
 
 static void on_gone(void *data, exchange_t *exchange) {
@@ -251,6 +242,13 @@ static void on_ended(void *data, exchange_t *exchange) {
     exchange->user = NULL;
 }
 
+/* A route's own limit is for who may use the route: without a key a role's route takes no more than any other. */
+static size_t route_limit(const app_route_t *route, const exchange_t *exchange, size_t limit) {
+    bool stranger = *route->role && !exchange_header(exchange, SPAN("authorization")).ptr;
+    if (!route->body_max || (stranger && route->body_max > limit)) return limit;
+    return route->body_max;
+}
+
 static size_t on_body_limit(void *data, const exchange_t *exchange) {
     server_t *server = data;
     size_t limit = (size_t)server->services->config.body_max_bytes;
@@ -261,8 +259,7 @@ static size_t on_body_limit(void *data, const exchange_t *exchange) {
     bool found = router_match(server->app->router, exchange->method_text, exchange->path, &arena,
                      &match) == 0 &&
                  match.route;
-    if (found && server->app->routes[match.route->index].body_max)
-        limit = server->app->routes[match.route->index].body_max;
+    if (found) limit = route_limit(&server->app->routes[match.route->index], exchange, limit);
     arena_destroy(&arena);
     return limit;
 }

@@ -43,8 +43,9 @@ int services_create(
     services->loop = loop;
     services->config = *config;
     client_options_t client_options = {.loop = loop};
-    sqlite_options_t options = {
-        .data_dir = services->config.data, .readers = (int)config->sqlite_threads};
+    sqlite_options_t options = {.data_dir = services->config.data,
+        .readers = (int)config->sqlite_threads,
+        .busy_ms = (uint64_t)config->sqlite_busy_ms};
     services->sqlite = sqlite_new(loop, &options);
     services->http = client_new(&client_options);
     services->tenants = open_tenants(services);

@@ -65,50 +65,76 @@ static void set_error(call_t *call, const char *name, const char *text) {
     snprintf(call->text, sizeof call->text, "%s", text ? text : "the service failed");
 }
 
+static const char *text_at(lua_State *L, int index) {
+    return lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+}
+
 static void take_result(call_t *call, lua_State *L, int nresults) {
     int first = lua_gettop(L) - nresults + 1;
     char why[160];
     if (nresults == 0) return; /* nil */
     if (nresults >= 3 && lua_isnil(L, first))
-        set_error(call, lua_tostring(L, first + 2), lua_tostring(L, first + 1));
+        set_error(call, text_at(L, first + 2), text_at(L, first + 1));
     else if (value_pack(L, first, &call->arena, &LIMITS, &call->result, why, sizeof why) != 0)
         set_error(call, "internal", why);
 }
 
-/* What problem.raise raised is meant for the caller; false when it was something else. */
-static bool take_raised(call_t *call, lua_State *L, int nresults) {
-    if (nresults == 0 || !lua_istable(L, -1)) return false;
-    lua_getfield(L, -1, "json");
-    bool raised = lua_istable(L, -1);
-    if (raised) {
-        lua_getfield(L, -1, "code");
-        lua_getfield(L, -2, "detail");
-        set_error(call, lua_tostring(L, -2), lua_tostring(L, -1));
-        lua_pop(L, 2);
-    }
-    lua_pop(L, 1);
-    return raised;
+typedef struct raised {
+    call_t *call;
+    lua_State *from; /* the error value is on top */
+} raised_t;
+
+/* problem.raise: what it says of the call is for the script to know. */
+static int take_problem(lua_State *L, void *data) {
+    raised_t *raised = data;
+    luaL_checkstack(L, 8, "an error");
+    lua_pushvalue(raised->from, -1);
+    lua_xmove(raised->from, L, 1);
+    if (!lua_istable(L, 1)) return 0;
+    lua_pushliteral(L, "json");
+    lua_rawget(L, 1);
+    if (!lua_istable(L, 2)) return 0;
+    lua_pushliteral(L, "code");
+    lua_rawget(L, 2);
+    lua_pushliteral(L, "detail");
+    lua_rawget(L, 2);
+    if (text_at(L, 3)) set_error(raised->call, text_at(L, 3), text_at(L, 4));
+    return 0;
 }
 
+/* Any other error is the platform's own fault: it goes to the log, and the script learns only that it happened. */
 static void log_failure(const call_t *call, const char *error) {
     buf_t *line = log_begin(LOG_ERROR, "shop_call_failed");
     if (!line) return;
     buf_text(line, ",\"tenant\":");
     buf_json(line, call->settings->slug);
-    buf_printf(line, ",\"call\":\"%s\",\"error\":", call->name);
+    buf_text(line, ",\"call\":");
+    buf_json(line, span_of(call->name));
+    buf_text(line, ",\"error\":");
     buf_json(line, span_of(error));
     log_end();
+}
+
+static void take_error(call_t *call, lua_State *from, int nresults, const char *error) {
+    raised_t raised = {call, from};
+    lua_State *L = call->app->vm->L;
+    int top = lua_gettop(L);
+    if (nresults) vm_call(L, take_problem, &raised);
+    lua_settop(L, top);
+    if (call->error[0]) return;
+    log_failure(call, error);
+    set_error(call, "internal", NULL);
 }
 
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
     call_t *call = task_user(task);
     call->task = NULL;
-    if (end == TASK_OK) {
+    if (end == TASK_OK)
         take_result(call, L, nresults);
-    } else if (end != TASK_ERROR || !take_raised(call, L, nresults)) {
+    else if (end == TASK_ERROR)
+        take_error(call, L, nresults, error);
+    else
         set_error(call, end == TASK_TIMEOUT ? "timeout" : "internal", NULL);
-        if (end == TASK_ERROR) log_failure(call, error);
-    }
     await_finish(&call->await);
 }
 

@@ -2,17 +2,21 @@
 #include "sites.h"
 #include "base/map.h"
 #include "tail.h"
+#include "tenant/rules.h"
 #include <stdlib.h>
 
 #define SWEEP_MS 60000
 #define IDLE_MS 300000
 #define REST_MS 60000
 #define KILLS 3
+#define AGAIN_MS 5000
+#define LOG_MOST 20
 
 struct sites {
     services_t *services;
-    map_t open; /* by slug */
-    list_t all;
+    map_t open;  /* by slug */
+    list_t all;  /* least recently used first */
+    size_t most; /* open at once, those that are retired left out */
     sandbox_limits_t limits;
     deadline_t sweep;
 };
@@ -53,8 +57,10 @@ static site_t *site_open(sites_t *sites, edition_t *edition) {
     site->slug = edition->slug;
     deferred_init(&site->goodbye, on_goodbye);
     list_init(&site->node);
-    routes_open(
-        edition, sites->services->loop, &sites->limits, tail, site, &site->routes, &site->fault);
+    site->opened_ms = now(sites);
+    if (!rule_blank(edition->text[RULE_ROUTES]))
+        routes_open(edition, sites->services->loop, &sites->limits, tail, site, &site->routes,
+            &site->fault);
     if (map_set(&sites->open, site->slug, site, NULL) != 0) {
         site_delete(site);
         return NULL;
@@ -66,8 +72,19 @@ static site_t *site_open(sites_t *sites, edition_t *edition) {
 }
 
 static bool outdated(const site_t *site, const edition_t *edition) {
-    return strcmp(site->edition->hash, edition->hash) != 0 ||
-           (site->routes && routes_spent(site->routes));
+    if (strcmp(site->edition->hash, edition->hash) != 0) return true;
+    if (site->fault.err) return now(site->sites) - site->opened_ms >= AGAIN_MS;
+    return site->routes && routes_spent(site->routes);
+}
+
+/* Those that requests are inside stay: they are few, since each of them is one in flight. */
+static void make_room(sites_t *sites) {
+    for (list_t *node = sites->all.next, *next; node != &sites->all; node = next) {
+        if (sites->open.count < sites->most) return;
+        next = node->next;
+        site_t *site = LIST_OWNER(node, site_t, node);
+        if (!site->retired && site->inside == 0) retire(site);
+    }
 }
 
 site_t *sites_find(sites_t *sites, span_t slug) {
@@ -79,8 +96,14 @@ site_t *sites_find(sites_t *sites, span_t slug) {
         retire(site);
         site = NULL;
     }
-    if (!site) site = site_open(sites, edition);
-    if (site) site->used_ms = now(sites);
+    if (!site) {
+        make_room(sites);
+        site = site_open(sites, edition);
+    }
+    if (!site) return NULL;
+    site->used_ms = now(sites);
+    list_remove(&site->node);
+    list_push(&sites->all, &site->node);
     return site;
 }
 
@@ -104,6 +127,15 @@ bool site_rests(const site_t *site) {
     return first && last - first < REST_MS && now(site->sites) - last < REST_MS;
 }
 
+bool site_may_log(site_t *site) {
+    uint64_t at = now(site->sites);
+    if (at - site->log_from_ms >= 1000) {
+        site->log_from_ms = at;
+        site->logged = 0;
+    }
+    return site->logged++ < LOG_MOST;
+}
+
 static void on_sweep(deadline_t *deadline) {
     sites_t *sites = LIST_OWNER(deadline, sites_t, sweep);
     for (list_t *node = sites->all.next, *next; node != &sites->all; node = next) {
@@ -123,6 +155,7 @@ sites_t *sites_new(services_t *services) {
     map_create(&sites->open);
     list_init(&sites->all);
     deadline_init(&sites->sweep, on_sweep);
+    sites->most = (size_t)services->config.tenant_vms_max;
     sandbox_limits_default(&sites->limits);
     sites->limits.time_ms = (uint64_t)services->config.rule_ms;
     sites->limits.instructions = (uint64_t)services->config.rule_instructions;

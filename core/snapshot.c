@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "base/err.h"
+#include "base/file.h"
 #include "base/ident.h"
 
 #define DEPTH_MAX 16
@@ -35,32 +36,34 @@ static int grow(walk_t *walk) {
     return 0;
 }
 
-static int read_text(walk_t *walk, const char *path, size_t size, span_t *out) {
-    FILE *file = fopen(path, "re");
-    if (!file) return stop(walk, ERR_UNAVAILABLE, path, strerror(errno));
-    char *text = arena_alloc(&walk->snapshot->arena, size + 1);
-    size_t len = text ? fread(text, 1, size, file) : 0;
-    fclose(file);
-    if (!text) return stop(walk, ERR_NO_MEMORY, path, "out of memory");
-    text[len] = '\0';
-    *out = (span_t){text, len};
+static int keep_text(walk_t *walk, const char *path, const buf_t *text, span_t *out) {
+    walk->bytes += text->len;
+    *out = (span_t){arena_dup(&walk->snapshot->arena, text->ptr, text->len), text->len};
+    if (!out->ptr) return stop(walk, ERR_NO_MEMORY, path, "out of memory");
     /* The edition travels as JSON, which holds nothing but UTF-8. */
     return span_is_utf8(*out) ? 0 : stop(walk, ERR_INVALID, path, "is not UTF-8 text");
 }
 
-static int add_file(walk_t *walk, const char *path, const char *name, size_t size) {
-    walk->bytes += size;
-    if (walk->snapshot->count == SNAPSHOT_FILES_MAX || walk->bytes > SNAPSHOT_BYTES_MAX) {
-        return stop(walk, ERR_TOO_LARGE, path, "too many or too large scripts");
-    }
+static int read_text(walk_t *walk, const char *path, span_t *out) {
+    buf_t text;
+    buf_create(&text);
+    int err = file_read(path, SNAPSHOT_BYTES_MAX - walk->bytes, &text, walk->why, walk->size);
+    if (!err) err = keep_text(walk, path, &text, out);
+    buf_destroy(&text);
+    return err;
+}
+
+static int add_file(walk_t *walk, const char *path, const char *name) {
+    if (walk->snapshot->count == SNAPSHOT_FILES_MAX)
+        return stop(walk, ERR_TOO_LARGE, path, "too many scripts");
     if (grow(walk) != 0) return stop(walk, ERR_NO_MEMORY, path, "out of memory");
     snapshot_file_t *file = &walk->snapshot->files[walk->snapshot->count];
     char *copy = arena_dup(&walk->snapshot->arena, name, strlen(name));
     if (!copy) return stop(walk, ERR_NO_MEMORY, path, "out of memory");
     file->name = span_of(copy);
-    int err = read_text(walk, path, size, &file->text);
+    int err = read_text(walk, path, &file->text);
     if (!err) walk->snapshot->count++;
-    return err;
+    return err == ERR_NOT_FOUND ? 0 : err; /* it vanished just now */
 }
 
 static int walk_folder(walk_t *walk, const char *path, const char *name, int depth);
@@ -79,7 +82,7 @@ static int visit(walk_t *walk, const char *folder, const char *name, const char 
     if (stat(path, &info) != 0) return 0;
     if (S_ISDIR(info.st_mode)) return walk_folder(walk, path, below, depth + 1);
     if (!S_ISREG(info.st_mode) || !is_lua(entry)) return 0;
-    return add_file(walk, path, below, (size_t)info.st_size);
+    return add_file(walk, path, below);
 }
 
 static int walk_folder(walk_t *walk, const char *path, const char *name, int depth) {

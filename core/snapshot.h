@@ -20,8 +20,8 @@ typedef struct snapshot {
 } snapshot_t;
 
 /* Reads every *.lua below the folder; follows symbolic links; leaves out names that begin with a dot. ERR_NOT_FOUND
-   when there is no folder or no main.lua in it, ERR_TOO_LARGE, ERR_UNAVAILABLE, ERR_INVALID (text that is not UTF-8)
-   with a sentence in why. snapshot_destroy is needed only after 0. */
+   when there is no folder or no main.lua in it, ERR_TOO_LARGE, ERR_UNAVAILABLE, ERR_INVALID (text that is not
+   UTF-8) or a libuv code with a sentence in why. snapshot_destroy is needed only after 0. */
 int snapshot_take(snapshot_t *snapshot, const char *folder, char *why, size_t size);
 void snapshot_destroy(snapshot_t *snapshot);
 /* {"hash":…,"files":{name:text,…}}. */

@@ -5,14 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "tenant/edition.h"
 
 #define SLUG_MAX 63
-
-bool source_is_slug(const char *name) {
-    if (strcmp(name, "_default") == 0) return true;
-    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return len > 0 && len <= SLUG_MAX && name[len] == '\0' && name[0] != '-';
-}
 
 const char *source_slug(const char *source) {
     size_t len = strlen(SOURCE_TENANTS);
@@ -23,7 +18,7 @@ bool source_of_path(const char *below, char out[SOURCE_MAX]) {
     size_t len = strcspn(below, "/");
     if (len == 0 || len > SLUG_MAX) return false;
     snprintf(out, SOURCE_MAX, SOURCE_TENANTS "%.*s", (int)len, below);
-    return source_is_slug(source_slug(out));
+    return edition_is_slug(source_slug(out));
 }
 
 static bool ends(const char *name, const char *ending) {
@@ -43,7 +38,7 @@ int source_list(const char *tenants_dir, source_cb cb, void *data) {
     while ((entry = readdir(folder))) {
         struct stat info;
         char source[SOURCE_MAX];
-        if (!source_is_slug(entry->d_name) || !source_of_path(entry->d_name, source)) continue;
+        if (!edition_is_slug(entry->d_name) || !source_of_path(entry->d_name, source)) continue;
         if (fstatat(dirfd(folder), entry->d_name, &info, 0) != 0 || !S_ISDIR(info.st_mode))
             continue;
         cb(data, source);

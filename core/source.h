@@ -12,8 +12,6 @@
 /* Called with "scripts" or "tenants/SLUG"; NULL means that anything may have changed. */
 typedef void (*source_cb)(void *data, const char *source);
 
-/* A tenant's folder name: a-z, 0-9 and '-', at most 63 bytes; "_default" too. */
-bool source_is_slug(const char *name);
 /* The slug behind "tenants/", or NULL for the scripts. */
 const char *source_slug(const char *source);
 /* "tenants/SLUG" of a path below the tenants folder ("acme/samples/a.json"); false when it belongs to none. */

@@ -1,35 +1,33 @@
 /* tenant_routes.c: hands a tenant's script the request and the shop, and turns the plain data it returns into an
    answer. */
 #include "tenant_routes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "field.h"
 #include "lua/value.h"
 #include "reply.h"
 #include "req.h"
 #include "server.h"
 #include "shop.h"
+#include "tenant/reserved.h"
+
+#define HEADERS_MOST 8192 /* bytes; what proxies and browsers take */
 
 static const value_limits_t LIMITS = {.depth = 16, .nodes = 50000, .bytes = 1024 * 1024};
 
 /* What a tenant's script may read of the head; never cookies or keys. */
 static const char *const HEADERS[] = {
     "accept", "accept-language", "content-type", "referer", "user-agent", NULL};
-/* What it may not say: framing is the server's, and sessions are the platform's. */
-static const char *const REFUSED[] = {"connection", "content-length", "date", "keep-alive",
-    "set-cookie", "trailer", "transfer-encoding", "upgrade", "x-request-id", NULL};
 
 typedef struct visit {
     request_t *request;
     site_t *site;
     value_t json;
     bool has_json;
+    bool starting;     /* routes_start is being charged as a whole */
+    uint64_t began_ns; /* of the stretch that runs */
 } visit_t;
-
-static bool listed(const char *const *names, span_t name) {
-    for (size_t i = 0; names[i]; i++)
-        if (span_ieq(name, span_of(names[i]))) return true;
-    return false;
-}
 
 static void set_text(lua_State *L, const char *field, span_t text) {
     lua_pushlstring(L, text.ptr, text.len);
@@ -84,28 +82,13 @@ static void log_fault(const request_t *request, const sandbox_fault_t *fault) {
     log_end();
 }
 
-static void fail(request_t *request, const sandbox_fault_t *fault) {
-    log_fault(request, fault);
-    reply_problem(request, ERR_INTERNAL, "the shop's own code for this page failed");
+static void fail(visit_t *visit, const sandbox_fault_t *fault) {
+    if (site_may_log(visit->site)) log_fault(visit->request, fault);
+    reply_problem(visit->request, ERR_INTERNAL, "the shop's own code for this page failed");
 }
 
 static bool is_budget(int err) {
     return err == ERR_BUDGET_TIME || err == ERR_BUDGET_INSTRUCTIONS || err == ERR_BUDGET_MEMORY;
-}
-
-static bool clean(span_t text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.ptr[i] < 32 || text.ptr[i] == 127) return false;
-    return true;
-}
-
-static bool is_token(span_t name) {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '-' && c != '_') return false;
-    }
-    return name.len > 0;
 }
 
 static const char *put_headers(const value_t *headers, buf_t *lines, span_t *type) {
@@ -115,23 +98,20 @@ static const char *put_headers(const value_t *headers, buf_t *lines, span_t *typ
     for (size_t i = 0; i < headers->table.count; i++) {
         span_t name = headers->table.pairs[i].key;
         const value_t *value = headers->table.pairs[i].value;
-        if (value->kind != VALUE_STRING || !is_token(name) || !clean(value->string))
-            return "a header is not text that can be sent";
-        if (listed(REFUSED, name)) return "a header belongs to the platform";
-        if (span_ieq(name, SPAN("content-type"))) {
+        if (value->kind != VALUE_STRING || field_refusal(name, value->string))
+            return "a header is not one that can be sent";
+        /* Sessions are the platform's. */
+        if (span_ieq(name, SPAN("set-cookie"))) return "a header belongs to the platform";
+        if (span_ieq(name, SPAN("content-type")))
             *type = value->string;
-            continue;
-        }
-        buf_span(lines, name);
-        buf_text(lines, ": ");
-        buf_span(lines, value->string);
-        buf_text(lines, "\r\n");
+        else
+            field_put(lines, name, value->string);
     }
-    return NULL;
+    return lines->len > HEADERS_MOST ? "the headers are too large" : NULL;
 }
 
-static const char *put_body(const value_t *body, buf_t *out, span_t *type) {
-    if (!body || body->kind == VALUE_NIL) return NULL;
+static void put_body(const value_t *body, buf_t *out, span_t *type) {
+    if (!body || body->kind == VALUE_NIL) return;
     if (body->kind == VALUE_STRING) {
         if (!type->len) *type = SPAN("text/plain; charset=utf-8");
         buf_span(out, body->string);
@@ -139,30 +119,44 @@ static const char *put_body(const value_t *body, buf_t *out, span_t *type) {
         if (!type->len) *type = SPAN("application/json");
         value_json(out, body);
     }
+}
+
+static const char *read_status(const value_t *status, int *out) {
+    *out = 200;
+    if (!status || status->kind == VALUE_NIL) return NULL;
+    if (status->kind != VALUE_INT) return "status is not a whole number";
+    if (status->integer < 200 || status->integer > 599) return "status is not from 200 to 599";
+    *out = (int)status->integer;
     return NULL;
+}
+
+static bool is_answer(const value_t *value) {
+    const value_t *mark = value_field(value, "__answer");
+    return mark && mark->kind == VALUE_BOOL && mark->boolean;
+}
+
+static const char *read_answer(const value_t *value, buf_t *lines, buf_t *body, answer_t *answer) {
+    const char *wrong = read_status(value_field(value, "status"), &answer->status);
+    if (!wrong) wrong = put_headers(value_field(value, "headers"), lines, &answer->type);
+    if (!wrong) put_body(value_field(value, "body"), body, &answer->type);
+    return wrong;
 }
 
 /* NULL, or what is wrong with the answer. */
 static const char *answer_with(request_t *request, const value_t *value) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
-    answer_t answer = {.status = 200};
-    const value_t *mark = value_field(value, "__answer");
+    answer_t answer = {.status = value->kind == VALUE_NIL ? 204 : 200};
     const char *wrong = NULL;
     reply_put_common(request, lines);
-    if (value->kind == VALUE_NIL) {
-        answer.status = 204;
-    } else if (mark && mark->kind == VALUE_BOOL && mark->boolean) {
-        const value_t *status = value_field(value, "status");
-        if (status && status->kind != VALUE_INT) return "status is not a whole number";
-        if (status) answer.status = (int)status->integer;
-        if (status && (status->integer < 200 || status->integer > 599))
-            return "status is not from 200 to 599";
-        wrong = put_headers(value_field(value, "headers"), lines, &answer.type);
-        if (!wrong) wrong = put_body(value_field(value, "body"), body, &answer.type);
-    } else {
-        wrong = put_body(value, body, &answer.type);
-    }
+    if (is_answer(value))
+        wrong = read_answer(value, lines, body, &answer);
+    else
+        put_body(value, body, &answer.type);
     if (wrong) return wrong;
+    if (lines->failed || body->failed) {
+        reply_problem(request, ERR_NO_MEMORY, NULL);
+        return NULL;
+    }
     answer.headers = buf_view(lines);
     answer.body = buf_view(body);
     exchange_answer(request->exchange, &answer);
@@ -176,13 +170,40 @@ static void answer_result(visit_t *visit, lua_State *L, int nresults) {
     int first = lua_gettop(L) - nresults + 1;
     if (nresults && value_pack(L, first, &request->exchange->arena, &LIMITS, &value, fault.text,
                         sizeof fault.text) != 0) {
-        fail(request, &fault);
+        fail(visit, &fault);
         return;
     }
     const char *wrong = answer_with(request, &value);
     if (!wrong) return;
     snprintf(fault.text, sizeof fault.text, "%s", wrong);
-    fail(request, &fault);
+    fail(visit, &fault);
+}
+
+/* The edition may have been dropped meanwhile: then nobody is charged. */
+static tenant_t *tenant_of(const visit_t *visit) {
+    const request_t *request = visit->request;
+    return tenants_find(request->app->services->tenants, request->settings->slug);
+}
+
+static void begin_charge(visit_t *visit) {
+    tenant_t *tenant = tenant_of(visit);
+    visit->began_ns = clock_mono_ns();
+    if (tenant) tenant_enter(tenant);
+}
+
+static void end_charge(visit_t *visit) {
+    tenant_t *tenant = tenant_of(visit);
+    if (tenant) tenant_leave(tenant, clock_mono_ns() - visit->began_ns);
+}
+
+static void on_enter(task_t *task) {
+    visit_t *visit = task_user(task);
+    if (!visit->starting) begin_charge(visit);
+}
+
+static void on_leave(task_t *task) {
+    visit_t *visit = task_user(task);
+    if (!visit->starting) end_charge(visit);
 }
 
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
@@ -198,7 +219,7 @@ static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, co
     } else if (end != TASK_CANCELLED) {
         sandbox_task_fault(task, error, &fault);
         if (is_budget(fault.err)) site_killed(visit->site);
-        fail(request, &fault);
+        fail(visit, &fault);
     }
     site_leave(visit->site);
 }
@@ -211,17 +232,10 @@ static void read_json(visit_t *visit) {
                                                 false, &visit->json, why, sizeof why) == 0;
 }
 
-static void start(request_t *request) {
-    site_t *site = request->site;
-    static const task_ops_t OPS = {.done = on_done};
-    visit_t *visit = arena_zalloc(&request->exchange->arena, sizeof *visit);
-    if (!visit) {
-        reply_problem(request, ERR_NO_MEMORY, NULL);
-        site_leave(site);
-        return;
-    }
-    *visit = (visit_t){.request = request, .site = site};
-    read_json(visit);
+static void start_visit(visit_t *visit) {
+    static const task_ops_t OPS = {.done = on_done, .enter = on_enter, .leave = on_leave};
+    request_t *request = visit->request;
+    site_t *site = visit->site;
     uint64_t latest = loop_now(request->exchange->loop) + SHOP_MS;
     task_options_t options = {.ops = &OPS,
         .user = visit,
@@ -235,15 +249,41 @@ static void start(request_t *request) {
     if (alive) request->task = task;
     if (task) return;
     if (is_budget(fault.err)) site_killed(site);
-    fail(request, &fault);
+    fail(visit, &fault);
     site_leave(site);
+}
+
+/* It is inside the site already, because its route is the site's. */
+static void start(request_t *request) {
+    visit_t *visit = arena_zalloc(&request->exchange->arena, sizeof *visit);
+    if (!visit) {
+        reply_problem(request, ERR_NO_MEMORY, NULL);
+        site_leave(request->site);
+        return;
+    }
+    *visit = (visit_t){.request = request, .site = request->site, .starting = true};
+    read_json(visit);
+    begin_charge(visit);
+    start_visit(visit);
+    end_charge(visit);
+    visit->starting = false;
 }
 
 request_t *tenant_routes_request(void *user) {
     return ((visit_t *)user)->request;
 }
 
-/* It is inside the site already, because its route is the site's. */
+/* What the tenant would have answered is not known, so this is no 404. */
+static void refuse_closed(site_t *site, request_t *request) {
+    if (site_may_log(site)) log_fault(request, &site->fault);
+    reply_problem(request, ERR_UNAVAILABLE, "the shop's own pages are not available");
+}
+
+static bool is_full(const site_t *site, const request_t *request) {
+    tenant_t *tenant = tenants_find(request->app->services->tenants, request->settings->slug);
+    return site->inside >= SITE_REQUESTS_MAX || site_rests(site) || (tenant && tenant_wait(tenant));
+}
+
 static void through_gate(request_t *request, bool passed) {
     if (passed)
         start(request);
@@ -251,21 +291,30 @@ static void through_gate(request_t *request, bool passed) {
         site_leave(request->site);
 }
 
-bool tenant_routes_run(sites_t *sites, gate_t *gate, request_t *request) {
-    exchange_t *exchange = request->exchange;
-    site_t *site = sites_find(sites, request->settings->slug);
-    if (!site || !site->routes) return false;
-    if (router_match(routes_router(site->routes), exchange->method_text, exchange->path,
-            &exchange->arena, &request->match) != 0 ||
-        !request->match.route)
-        return false;
+static void enter(gate_t *gate, request_t *request, site_t *site) {
     gate_find(gate, request);
-    if (site->inside >= SITE_REQUESTS_MAX || site_rests(site)) {
+    if (is_full(site, request)) {
         reply_problem(request, ERR_BUSY, NULL);
-        return true;
+        return;
     }
     site_enter(site);
     request->site = site;
     gate_enter(gate, request, through_gate);
+}
+
+bool tenant_routes_run(sites_t *sites, gate_t *gate, request_t *request) {
+    /* Not even by a route such as "/:any/:thing". */
+    if (path_reserved(request->exchange->path)) return false;
+    site_t *site = sites_find(sites, request->settings->slug);
+    if (!site || (!site->routes && !site->fault.err)) return false;
+    int err = site->routes ? request_match(request, routes_router(site->routes)) : 0;
+    if (err)
+        reply_problem(request, err, NULL);
+    else if (!site->routes)
+        refuse_closed(site, request);
+    else if (!request->match.route)
+        return false;
+    else
+        enter(gate, request, site);
     return true;
 }

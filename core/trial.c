@@ -77,10 +77,8 @@ static bool answer(
     buf_t text;
     buf_create(&text);
     message_t message = {.verb = "try", .answer = true, .ok = err == 0, .tenant = source, .fd = -1};
-    if (err)
-        message.error = error;
-    else
-        message.hash = mark->hash, message.path = mark->key;
+    if (*error) message.error = error;
+    if (!err) message.hash = mark->hash, message.path = mark->key;
     message_write(&message, &text);
     bool sent = !text.failed && send_whole(fd, buf_view(&text));
     buf_destroy(&text);

@@ -12,7 +12,8 @@ typedef struct trial_result {
     const char *source;
     bool ok;
     shelf_mark_t mark; /* when ok: its file is on the shelf */
-    const char *error; /* when not ok: sentences with file and line, a line each */
+    const char
+        *error; /* sentences with file and line, a line each: why not, or, when ok, the warnings */
 } trial_result_t;
 typedef void (*trial_cb)(void *data, const trial_result_t *result);
 

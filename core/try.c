@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include "base/err.h"
 #include "base/ident.h"
+#include "rule_limits.h"
 #include "snapshot.h"
 #include "source.h"
 #include "tenant/check.h"
@@ -79,8 +80,9 @@ static int try_scripts(
 static int check(const config_t *config, edition_t *edition, buf_t *report) {
     check_report_t checked;
     check_report_create(&checked);
+    rule_limits_of(config, &checked.limits);
     int err = edition_check(edition, NULL, &checked);
-    check_report_text(&checked, config->tenants, report);
+    if (err || checked.warnings) check_report_text(&checked, config->tenants, report);
     check_report_destroy(&checked);
     return err;
 }

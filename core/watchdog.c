@@ -1,4 +1,5 @@
-/* watchdog.c: a timer of the thread's processor time, whose signal compares a count of the loop's turns. */
+/* watchdog.c: a timer of the thread's processor time, whose signal looks whether the same stretch of Lua still
+   runs. */
 #include "watchdog.h"
 #include <errno.h>
 #include <signal.h>
@@ -7,37 +8,39 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Ticks per hold_ms: a turn is ended between hold_ms and a quarter more. */
+/* Ticks per hold_ms: a stretch is ended between hold_ms and a quarter more. */
 #define TICKS 4
 
+typedef struct watched {
+    vm_t *vm;
+    sig_atomic_t seen, ticks; /* which stretch of Lua runs, and for how many ticks */
+} watched_t;
+
 static struct {
-    uv_check_t check;
     timer_t timer;
-    vm_t *volatile vms[WATCHDOG_VMS];
-    volatile sig_atomic_t turn, seen, ticks;
+    volatile watched_t vms[WATCHDOG_VMS];
     bool running;
 } watchdog;
 
-static void on_tick(int number) {
-    (void)number;
-    if (watchdog.seen != watchdog.turn) {
-        watchdog.seen = watchdog.turn;
-        watchdog.ticks = 0;
+static void look(volatile watched_t *watched) {
+    if (!watched->vm) return;
+    if (watched->vm->depth == 0 || watched->seen != watched->vm->entered) {
+        watched->seen = watched->vm->entered;
+        watched->ticks = 0;
         return;
     }
-    watchdog.ticks = watchdog.ticks + 1;
-    if (watchdog.ticks < TICKS) return;
+    watched->ticks = watched->ticks + 1;
+    if (watched->ticks >= TICKS)
+        vm_interrupt(watched->vm, "the handler held the loop for too long");
+}
+
+static void on_tick(int number) {
+    (void)number;
     for (int i = 0; i < WATCHDOG_VMS; i++)
-        if (watchdog.vms[i])
-            vm_interrupt(watchdog.vms[i], "the handler held the loop for too long");
+        look(&watchdog.vms[i]);
 }
 
-static void on_turn(uv_check_t *check) {
-    (void)check;
-    watchdog.turn = watchdog.turn + 1;
-}
-
-static int arm(uint64_t hold_ms) {
+int watchdog_start(uint64_t hold_ms) {
     struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
@@ -52,18 +55,6 @@ static int arm(uint64_t hold_ms) {
     return timer_settime(watchdog.timer, 0, &every, NULL) == 0 ? 0 : -errno;
 }
 
-static void close_check(void *data) {
-    uv_close((uv_handle_t *)data, NULL);
-}
-
-int watchdog_start(loop_t *loop, uint64_t hold_ms) {
-    uv_check_init(loop_uv(loop), &watchdog.check);
-    uv_check_start(&watchdog.check, on_turn);
-    uv_unref((uv_handle_t *)&watchdog.check);
-    int err = loop_exit_add(loop, close_check, &watchdog.check);
-    return err ? UV_ENOMEM : arm(hold_ms);
-}
-
 void watchdog_stop(void) {
     if (watchdog.running) timer_delete(watchdog.timer);
     watchdog.running = false;
@@ -71,8 +62,9 @@ void watchdog_stop(void) {
 
 static void replace(vm_t *from, vm_t *to) {
     for (int i = 0; i < WATCHDOG_VMS; i++) {
-        if (watchdog.vms[i] != from) continue;
-        watchdog.vms[i] = to;
+        if (watchdog.vms[i].vm != from) continue;
+        watchdog.vms[i].ticks = 0;
+        watchdog.vms[i].vm = to;
         return;
     }
 }

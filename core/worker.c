@@ -60,7 +60,6 @@ static void drain(worker_t *worker) {
     if (worker->draining) return;
     worker->draining = true;
     server_set_ready(worker->server, false);
-    deadline_clear(&worker->alive);
     background_delete(worker->background);
     worker->background = NULL;
     seed_stop(worker->seed);
@@ -167,6 +166,7 @@ static void commit(worker_t *worker, const message_t *message) {
     server_swap(worker->server, worker->built);
     background_delete(worker->background);
     worker->background = background_new(worker->built);
+    if (!worker->background) log_failed("background_failed", ERR_NO_MEMORY);
     seed_use(worker->seed, worker->built);
     worker->built = NULL;
     answer(worker, "commit", message->id, NULL);
@@ -181,7 +181,8 @@ static void drop(worker_t *worker, const message_t *message) {
 
 /* A sibling's slot is empty for a while: its socket is served here too. */
 static void accept_socket(worker_t *worker, const message_t *message) {
-    int err = message->fd >= 0 ? net_listen(worker->net, message->fd) : ERR_INVALID;
+    bool can = worker->accepting && !worker->draining && message->fd >= 0;
+    int err = can ? net_listen(worker->net, message->fd) : ERR_INVALID;
     answer(worker, "accept", message->id, err ? err_text(err) : NULL);
 }
 
@@ -271,7 +272,7 @@ static int begin(worker_t *worker) {
     worker->terminate.data = worker;
     uv_signal_start(&worker->terminate, on_terminate, SIGTERM);
     uv_unref((uv_handle_t *)&worker->terminate);
-    int err = watchdog_start(worker->loop, (uint64_t)worker->services.config.hold_ms);
+    int err = watchdog_start((uint64_t)worker->services.config.hold_ms);
     if (!err) err = confine_worker();
     return err;
 }
@@ -303,6 +304,14 @@ static int read_config(config_t *config) {
     return 2;
 }
 
+static void log_worker_failed(const char *why) {
+    buf_t *line = log_begin(LOG_ERROR, "worker_failed");
+    if (!line) return;
+    buf_text(line, ",\"error\":");
+    buf_json(line, span_of(why));
+    log_end();
+}
+
 int worker_main(void) {
     config_t config;
     char why[300] = "";
@@ -314,8 +323,10 @@ int worker_main(void) {
     if (!worker || !(worker->loop = loop_new())) return 1;
     int err = open_rooms(worker, &config, why, sizeof why);
     if (!err) err = begin(worker);
-    if (err) log_event(LOG_ERROR, "worker_failed", "\"error\":\"%s\"", err_text(err));
-    if (err) _exit(1);
+    if (err) {
+        log_worker_failed(why[0] ? why : err_text(err));
+        _exit(1);
+    }
     loop_run(worker->loop);
     end(worker);
     free(worker);

@@ -25,7 +25,8 @@ CEILING = 900
 # The explicit short run: without the tests that need servers.
 EMBEDDED = os.environ.get("ENGINES") == "embedded"
 OK = re.compile(r"^ok\b", re.M)
-NOT_OK = re.compile(r"^not ok\b", re.M)
+NOT_OK = re.compile(r"^not ok\b(?!.*# SKIP)", re.M)
+SKIPPED = re.compile(r"^(?:not )?ok\b.*# SKIP.*", re.M)
 
 
 def execute(name, argv, env=None, cwd=ROOT, ceiling=CEILING):
@@ -196,6 +197,8 @@ def main(argv):
         good = bad = 0
         for name, output, ok, not_ok in parts[part]():
             good, bad = good + ok, bad + not_ok
+            for line in SKIPPED.findall(output):
+                print(f"skipped: {name}: {line}", flush=True)
             if not_ok:
                 print(f"--- {part}: {name}\n{output}\n---", flush=True)
         if good + bad == 0 and not (EMBEDDED and part == "chaos"):

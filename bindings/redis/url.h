@@ -21,8 +21,8 @@ typedef enum { REDIS_SINGLE, REDIS_CLUSTER, REDIS_SENTINEL } redis_kind_t;
    rediss, rediss+cluster, rediss+sentinel               the same with TLS, always verified
    IPv6 addresses stand in brackets. User, password, path and options are percent-decoded. Options after "?":
    db=n, ca=FILE (instead of the system's), cert=FILE and key=FILE (the client's), name=NAME (in the certificate,
-   instead of the host's), resp=2 (do not try RESP3), replicas=yes (reads that allow it go to replicas), sentinel_user and
-   sentinel_password (for the Sentinels; without them none are sent there). */
+   instead of the host's), resp=2 (do not try RESP3), replicas=yes (reads that allow it go to replicas), sentinel_user
+   and sentinel_password (for the Sentinels; without them none are sent there). */
 typedef struct redis_url {
     redis_kind_t kind;
     bool tls, resp2, replicas;

@@ -1,5 +1,6 @@
 /* arena.c: bump allocation in growing blocks, and goodbyes that run before the blocks go. */
 #include "base/arena.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,18 +28,53 @@ void arena_create(arena_t *arena) {
     *arena = (arena_t){0};
 }
 
-void arena_destroy(arena_t *arena) {
+static void say_goodbye(arena_t *arena) {
     while (arena->defers) { /* a goodbye may register another, so the head is read afresh */
         arena_defer_t *defer = arena->defers;
         arena->defers = defer->older;
         defer->fn(defer->data);
     }
+}
+
+/* With sanitizers nothing is kept, so that they see who still uses what has ended. */
+static bool worth_keeping(const arena_block_t *block) {
+#ifdef PERIGEE_SANITIZE
+    (void)block;
+    return false;
+#else
+    return block->size == BLOCK_FIRST;
+#endif
+}
+
+/* Frees all blocks but the one that it returns: one of the first size, or NULL. */
+static arena_block_t *free_blocks(arena_t *arena, bool keep) {
+    arena_block_t *kept = NULL;
     while (arena->blocks) {
         arena_block_t *block = arena->blocks;
         arena->blocks = block->older;
-        free(block);
+        if (keep && !kept && worth_keeping(block))
+            kept = block;
+        else
+            free(block);
     }
+    return kept;
+}
+
+void arena_destroy(arena_t *arena) {
+    say_goodbye(arena);
+    free_blocks(arena, false);
     arena_create(arena);
+}
+
+void arena_reset(arena_t *arena) {
+    say_goodbye(arena);
+    arena_block_t *kept = free_blocks(arena, true);
+    arena_create(arena);
+    if (!kept) return;
+    kept->older = NULL;
+    arena->blocks = kept;
+    arena->next = (char *)kept + HEADER;
+    arena->end = (char *)kept + kept->size;
 }
 
 static arena_block_t *add_block(arena_t *arena, size_t size) {

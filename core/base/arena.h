@@ -22,6 +22,8 @@ void *arena_zalloc(arena_t *arena, size_t size);
 /* A copy of len bytes with a NUL behind them; NULL when out of memory. */
 char *arena_dup(arena_t *arena, const char *text, size_t len);
 char *arena_printf(arena_t *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As arena_destroy, but keeps the first block for what comes next. */
+void arena_reset(arena_t *arena);
 /* Registers fn(data) to run when the arena is destroyed. 0 or ERR_NO_MEMORY; then fn has already run, so that the
    caller need not release on two paths. */
 int arena_defer(arena_t *arena, void (*fn)(void *data), void *data);

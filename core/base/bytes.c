@@ -71,6 +71,24 @@ int span_to_i64(span_t text, int64_t *out) {
     return 0;
 }
 
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+size_t span_unescape(span_t text, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        bool escape = text.ptr[i] == '%' && i + 2 < text.len;
+        int high = escape ? hex_value(text.ptr[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex_value(text.ptr[i + 2]);
+        out[len++] = low < 0 ? text.ptr[i] : (char)(high << 4 | low);
+        if (low >= 0) i += 2;
+    }
+    return len;
+}
+
 /* The length of the well-formed sequence at the start of text, or 0. */
 static size_t utf8_length(const unsigned char *p, size_t len) {
     if (p[0] < 0x80) return 1;
@@ -108,9 +126,8 @@ void buf_destroy(buf_t *buf) {
     buf_create(buf);
 }
 
-char *buf_reserve(buf_t *buf, size_t more) {
+char *buf_grow(buf_t *buf, size_t more) {
     if (buf->failed) return NULL;
-    if (buf->cap - buf->len >= more && buf->ptr) return buf->ptr + buf->len;
     size_t cap = buf->cap ? buf->cap : 128;
     while (cap - buf->len < more && cap < SIZE_MAX / 4)
         cap *= 2;
@@ -122,21 +139,6 @@ char *buf_reserve(buf_t *buf, size_t more) {
     buf->ptr = grown;
     buf->cap = cap;
     return grown + buf->len;
-}
-
-void buf_put(buf_t *buf, const void *bytes, size_t len) {
-    char *room = len ? buf_reserve(buf, len) : NULL;
-    if (!room) return;
-    memcpy(room, bytes, len);
-    buf->len += len;
-}
-
-void buf_text(buf_t *buf, const char *text) {
-    buf_put(buf, text, strlen(text));
-}
-
-void buf_char(buf_t *buf, char c) {
-    buf_put(buf, &c, 1);
 }
 
 void buf_u64(buf_t *buf, uint64_t value) {

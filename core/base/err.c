@@ -1,5 +1,7 @@
 /* err.c: the names, sentences and statuses of errors, Perigee's own and libuv's. */
 #include "base/err.h"
+#include <stdarg.h>
+#include <stdio.h>
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
@@ -64,4 +66,12 @@ int err_find(const char *name) {
         if (strcmp(errors[err].name, name) == 0) return err;
     }
     return ERR_INTERNAL;
+}
+
+int err_why(int err, char *why, size_t size, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, size, format, args);
+    va_end(args);
+    return err;
 }

@@ -1,6 +1,7 @@
 /* err.h: the one enumeration of errors: a name, an HTTP status and a sentence each. */
 #ifndef PERIGEE_BASE_ERR_H
 #define PERIGEE_BASE_ERR_H
+#include <stddef.h>
 
 /* X(NAME, name, status, sentence). Lua and JSON see the lower-case name. */
 #define ERR_LIST(X)                                                                                \
@@ -56,5 +57,8 @@ const char *err_text(int err);
 int err_status(int err);
 /* The error of a lower-case name, or ERR_INTERNAL when there is none of that name. */
 int err_find(const char *name);
+/* Fills why with a sentence and returns err. */
+int err_why(int err, char *why, size_t size, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 
 #define GATHER_BYTES ((size_t)64 * 1024)
-#define GATHER_NS UINT64_C(1000000000)
+#define GATHER_MS 1000
 /* What may wait while the descriptor takes nothing (a full pipe that does not block); beyond it lines are lost. */
 #define BACKLOG_BYTES ((size_t)1024 * 1024)
 
@@ -15,8 +15,10 @@ static struct {
     int fd;
     log_level_t least;
     buf_t lines;
-    size_t line_start;   /* of the line between begin and end */
-    uint64_t written_ns; /* when the buffer was last empty */
+    size_t line_start; /* of the line between begin and end */
+    int64_t now_ms;    /* when the line was begun */
+    int64_t empty_ms;  /* when the buffer was last empty */
+    char time[25];     /* now_ms as text */
     uint64_t lost;
     log_level_t level; /* of the line between begin and end */
 } out = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .least = LOG_INFO};
@@ -34,7 +36,6 @@ static void write_lines(void) {
     }
     if (at) memmove(out.lines.ptr, out.lines.ptr + at, out.lines.len - at);
     out.lines.len -= at;
-    out.written_ns = clock_mono_ns();
 }
 
 static void before_fork(void) {
@@ -60,11 +61,18 @@ void log_open(int fd, log_level_t least) {
     pthread_mutex_unlock(&out.lock);
 }
 
+/* Lines of one second differ in three digits only. */
+static void read_clock(void) {
+    int64_t now = clock_wall_ms();
+    if (now / 1000 != out.now_ms / 1000) clock_iso(now, out.time);
+    out.now_ms = now;
+    for (int i = 22, ms = (int)(now % 1000); i >= 20; i--, ms /= 10)
+        out.time[i] = (char)('0' + ms % 10);
+}
+
 static void put_head(log_level_t level, const char *event) {
-    char time[25];
-    clock_iso(clock_wall_ms(), time);
     buf_put(&out.lines, "{\"time\":\"", 9);
-    buf_put(&out.lines, time, 24);
+    buf_put(&out.lines, out.time, 24);
     buf_text(&out.lines, "\",\"level\":\"");
     buf_text(&out.lines, levels[level]);
     buf_text(&out.lines, "\",\"event\":");
@@ -77,7 +85,8 @@ static void put_head(log_level_t level, const char *event) {
 buf_t *log_begin(log_level_t level, const char *event) {
     if (level < out.least) return NULL;
     pthread_mutex_lock(&out.lock);
-    if (!out.lines.len) out.written_ns = clock_mono_ns();
+    read_clock();
+    if (!out.lines.len) out.empty_ms = out.now_ms;
     out.line_start = out.lines.len;
     out.level = level;
     put_head(level, event);
@@ -92,7 +101,7 @@ void log_end(void) {
         out.lost++;
     }
     bool due = out.lines.len >= GATHER_BYTES || out.level >= LOG_WARN ||
-               clock_mono_ns() - out.written_ns >= GATHER_NS;
+               out.now_ms - out.empty_ms >= GATHER_MS;
     if (due) write_lines();
     pthread_mutex_unlock(&out.lock);
 }

@@ -121,8 +121,15 @@ static int rate_of_digits(bool negative, int64_t digits, int exponent, rate_t *o
     return 0;
 }
 
+/* Up to here a whole number's shortest decimal text is the number itself. */
+#define WHOLE_MOST 1e15
+
 int rate_of_double(double number, rate_t *out) {
     if (!isfinite(number)) return ERR_INVALID;
+    if (number == floor(number) && fabs(number) < WHOLE_MOST) {
+        *out = (rate_t){(int64_t)number, 0};
+        return 0;
+    }
     char text[32];
     print_shortest(number, text, sizeof text);
     const char *at = text + (text[0] == '-');
@@ -139,9 +146,15 @@ int rate_of_double(double number, rate_t *out) {
     return rate_of_digits(text[0] == '-', digits, exponent + atoi(at + 1), out);
 }
 
+/* Most amounts fit a machine word, whose division takes a tenth of the time. */
+static wide_t quotient_of(wide_t a, wide_t b) {
+    bool narrow = a == (int64_t)a && b == (int64_t)b;
+    return narrow ? (int64_t)a / (int64_t)b : a / b;
+}
+
 /* a / b for b > 0, rounded; half-up goes away from zero on both sides. */
 static wide_t divide(wide_t a, wide_t b, money_rounding_t rounding) {
-    wide_t quotient = a / b, rest = a % b;
+    wide_t quotient = quotient_of(a, b), rest = a - quotient * b;
     if (rest < 0) rest = -rest;
     bool up =
         rest > b - rest || (rest == b - rest && (rounding == MONEY_HALF_UP || quotient % 2 != 0));

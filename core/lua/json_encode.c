@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "lua/decimal.h"
 #include "lua/json.h"
+#include "lua/place.h"
 #include "lua/vm.h"
 
 enum { FEW = 16 };
@@ -26,7 +27,8 @@ typedef struct encoder {
     size_t start;
     int depth;
     const void *path[JSON_DEPTH]; /* the tables around, for cycles */
-    char place[96], what[96];
+    place_t place;
+    char what[96];
 } encoder_t;
 
 static int put_value(encoder_t *enc);
@@ -34,19 +36,6 @@ static int put_value(encoder_t *enc);
 static int refuse(encoder_t *enc, int err, const char *what) {
     snprintf(enc->what, sizeof enc->what, "%s", what);
     return err;
-}
-
-static void prepend_name(encoder_t *enc, span_t name) {
-    char text[sizeof enc->place];
-    int len = name.len < 40 ? (int)name.len : 40;
-    snprintf(text, sizeof text, ".%.*s%.54s", len, name.ptr, enc->place);
-    memcpy(enc->place, text, sizeof text);
-}
-
-static void prepend_index(encoder_t *enc, size_t index) {
-    char text[sizeof enc->place];
-    snprintf(text, sizeof text, "[%zu]%.70s", index, enc->place);
-    memcpy(enc->place, text, sizeof text);
 }
 
 /* Text */
@@ -239,7 +228,7 @@ static int put_member(encoder_t *enc, members_t *members) {
     int err = put_name(enc, name);
     if (err == 0) err = put_value(enc);
     if (err != 0) {
-        prepend_name(enc, name);
+        place_in_name(&enc->place, name);
         return err;
     }
     member_t *member = add_member(members);
@@ -273,7 +262,7 @@ static int put_object(encoder_t *enc) {
 static int put_item(encoder_t *enc, size_t index) {
     buf_char(enc->out, index == 1 ? '[' : ',');
     int err = put_value(enc);
-    if (err != 0) prepend_index(enc, index);
+    if (err != 0) place_in_index(&enc->place, index);
     return err;
 }
 
@@ -397,7 +386,7 @@ int json_encode(lua_State *L, int index, buf_t *out, char *why, size_t size) {
     enc.out = out;
     enc.start = out->len;
     enc.depth = 0;
-    enc.place[0] = enc.what[0] = '\0';
+    enc.place.text[0] = enc.what[0] = '\0';
     if (!lua_checkstack(L, 6)) return ERR_NO_MEMORY;
     lua_pushvalue(L, index);
     int err = put_value(&enc);
@@ -410,7 +399,7 @@ int json_encode(lua_State *L, int index, buf_t *out, char *why, size_t size) {
     out->len = enc.start;
     if (size > 0) {
         const char *what = enc.what[0] != '\0' ? enc.what : err_text(err);
-        snprintf(why, size, "%s%s%s", what, enc.place[0] != '\0' ? " at " : "", enc.place);
+        place_tell(&enc.place, what, why, size);
     }
     return err;
 }

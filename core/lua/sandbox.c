@@ -29,9 +29,10 @@ static bool too_large(size_t old, size_t size) {
 
 static void *allocate(void *data, void *ptr, size_t old, size_t size) {
     sandbox_t *sandbox = data;
-    if (size <= old) return sandbox->inner(data, ptr, old, size);
-    void *fresh = too_large(old, size) ? NULL : sandbox->inner(data, ptr, old, size);
+    if (size <= old) return vm_allocate(data, ptr, old, size);
+    void *fresh = size > LARGE && too_large(old, size) ? NULL : vm_allocate(data, ptr, old, size);
     if (!fresh) {
+        sandbox->vm.starved = true;
         sandbox->spent = true;
         if (sandbox->budget && !sandbox->budget->err) sandbox->budget->err = ERR_BUDGET_MEMORY;
     } else if (size > LARGE) {
@@ -69,9 +70,7 @@ static void interpret_only(lua_State *L) {
 
 static int open_state(sandbox_t *sandbox) {
     lua_State *L = sandbox->vm.L;
-    void *data;
-    sandbox->inner = lua_getallocf(L, &data);
-    lua_setallocf(L, allocate, data);
+    lua_setallocf(L, allocate, sandbox);
     interpret_only(L);
     if (vm_call(L, open_environment, NULL) != 0) return ERR_NO_MEMORY;
     lua_settop(L, 0);
@@ -96,18 +95,8 @@ sandbox_t *sandbox_new(loop_t *loop, const sandbox_limits_t *limits,
     return NULL;
 }
 
-/* After an allocation failed the engine may free a half-made closure by less than its size: everything is given
-   back, but the counter does not come down to 0, on which vm_destroy insists. */
-static void close_spent(vm_t *vm) {
-    task_drop_idle(vm);
-    lua_close(vm->L);
-    vm->L = NULL;
-    vm->used = 0;
-}
-
 void sandbox_delete(sandbox_t *sandbox) {
     if (!sandbox) return;
-    if (sandbox->spent) close_spent(&sandbox->vm);
     vm_destroy(&sandbox->vm);
     free(sandbox);
 }
@@ -129,7 +118,8 @@ static int compile(lua_State *L, void *data) {
     return 1;
 }
 
-/* A number like 1LL made the engine open its ffi library in this VM, which is poisoned by it: it counts as spent. */
+/* A number like 1LL made the engine open its ffi library in this VM, which is poisoned by it: it counts as spent.
+   */
 static int find_ffi(lua_State *L, void *data) {
     bool *found = data;
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -25,7 +25,6 @@ typedef struct sandbox_call {
 
 struct sandbox {
     vm_t vm; /* first: the allocator's data is this address */
-    lua_Alloc inner;
     sandbox_limits_t limits;
     budget_t main;    /* of begin … end */
     budget_t *budget; /* in force; NULL while no script may run */

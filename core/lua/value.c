@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "lua/decimal.h"
 #include "lua/json.h"
+#include "lua/place.h"
 
 enum { DEPTH_MOST = 128 };
 
@@ -17,7 +18,8 @@ typedef struct packer {
     int depth, depth_most;
     size_t nodes, bytes; /* left */
     const void *path[DEPTH_MOST];
-    char what[80], place[96];
+    place_t place;
+    char what[80];
 } packer_t;
 
 static int pack(packer_t *packer, value_t *out);
@@ -25,19 +27,6 @@ static int pack(packer_t *packer, value_t *out);
 static int refuse(packer_t *packer, const char *what) {
     snprintf(packer->what, sizeof packer->what, "%s", what);
     return ERR_BAD_RESULT;
-}
-
-static void prepend_name(packer_t *packer, span_t name) {
-    char text[sizeof packer->place];
-    int len = name.len < 40 ? (int)name.len : 40;
-    snprintf(text, sizeof text, ".%.*s%.54s", len, name.ptr, packer->place);
-    memcpy(packer->place, text, sizeof text);
-}
-
-static void prepend_index(packer_t *packer, size_t index) {
-    char text[sizeof packer->place];
-    snprintf(text, sizeof text, "[%zu]%.70s", index, packer->place);
-    memcpy(packer->place, text, sizeof text);
 }
 
 static int copy_text(packer_t *packer, span_t text, span_t *out) {
@@ -85,7 +74,7 @@ static int pack_list(packer_t *packer, size_t count, value_t *out) {
                                            : pack(packer, &out->list.items[i]);
         lua_pop(packer->L, 1);
         if (err != 0) {
-            prepend_index(packer, i + 1);
+            place_in_index(&packer->place, i + 1);
             return err;
         }
     }
@@ -108,7 +97,7 @@ static int pack_pair(packer_t *packer, value_pair_t *pair, value_t *value) {
     pair->value = value;
     int err = copy_text(packer, name, &pair->key);
     if (err == 0) err = pack(packer, value);
-    if (err != 0) prepend_name(packer, name);
+    if (err != 0) place_in_name(&packer->place, name);
     return err;
 }
 
@@ -202,7 +191,7 @@ int value_pack(lua_State *L, int index, arena_t *arena, const value_limits_t *li
     lua_pop(L, 1);
     if (err == 0 || size == 0) return err;
     const char *what = err == ERR_NO_MEMORY ? err_text(err) : packer.what;
-    snprintf(why, size, "%s%s%s", what, packer.place[0] != '\0' ? " at " : "", packer.place);
+    place_tell(&packer.place, what, why, size);
     return err;
 }
 

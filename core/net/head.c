@@ -220,6 +220,7 @@ static int check_expect(slot_t *slot, const char **detail) {
 
 static int check_body(slot_t *slot, const llhttp_t *parser, const char **detail) {
     const net_t *net = slot->x.conn->net;
+    if ((parser->flags & (F_CONTENT_LENGTH | F_CHUNKED)) == 0) return ERR_OK;
     if (net->ops.body_limit != NULL)
         slot->body_limit = net->ops.body_limit(net->ops.data, &slot->x);
     *detail = "the body is too large";

@@ -149,7 +149,7 @@ static void check_file(check_report_t *report, rule_kind_t kind) {
         globals_t globals = {report, kind, sandbox_vm(sandbox)->L};
         if (lint_globals(text, on_global, &globals))
             check_find(report, &place, false, ERR_NO_MEMORY, "out of memory");
-        if (kind == RULE_ROUTES) check_routes(report, sandbox);
+        if (kind == RULE_ROUTES) check_routes(report);
     }
     sandbox_delete(sandbox);
 }

@@ -20,6 +20,6 @@ void check_find(check_report_t *report, const place_t *place, bool warning, int 
 void check_fault(
     check_report_t *report, const sandbox_fault_t *fault, rule_kind_t kind, const char *sample);
 /* check_routes.c: what routes.lua returns, against router and reserved paths. */
-void check_routes(check_report_t *report, sandbox_t *sandbox);
+void check_routes(check_report_t *report);
 
 #endif

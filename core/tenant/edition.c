@@ -1,14 +1,13 @@
 /* edition.c: reads a tenant's folder over the defaults, hashes it, and writes and parses it as one JSON text. */
 #include "tenant/edition.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/ident.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <yyjson.h>
 
 #define FILE_MAX (64 * 1024)
@@ -61,53 +60,25 @@ void edition_unref(edition_t *edition) {
     free(edition);
 }
 
-/* Reads up to the end or max + 1 bytes; negative errno or the count. */
-static ssize_t read_whole(int fd, char *into, size_t max) {
-    size_t len = 0;
-    while (len <= max) {
-        ssize_t got = read(fd, into + len, max + 1 - len);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return -errno;
-        if (got == 0) break;
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
+static int read_text(reader_t *reader, const char *path, size_t max, buf_t *text, span_t *out) {
+    int err = file_read(path, max, text, reader->why, reader->size);
+    if (err) return err;
+    if (!span_is_utf8(buf_view(text))) return fail(reader, ERR_INVALID, path, "is not UTF-8 text");
+    *out = (span_t){arena_dup(&reader->edition->arena, text->ptr, text->len), text->len};
+    return out->ptr ? 0 : fail(reader, ERR_NO_MEMORY, path, "out of memory");
 }
 
-/* O_NONBLOCK: a FIFO in a tenant's folder must not hold the master. */
-static int read_open_file(reader_t *reader, int fd, const char *path, size_t max, span_t *out) {
-    struct stat about;
-    if (fstat(fd, &about)) return fail(reader, -errno, path, strerror(errno));
-    if (!S_ISREG(about.st_mode)) return fail(reader, ERR_INVALID, path, "is not a plain file");
-    char *text = malloc(max + 1);
-    if (!text) return fail(reader, ERR_NO_MEMORY, path, "out of memory");
-    ssize_t len = read_whole(fd, text, max);
-    int err = 0;
-    if (len < 0)
-        err = fail(reader, (int)len, path, strerror((int)-len));
-    else if ((size_t)len > max)
-        err = fail(
-            reader, ERR_TOO_LARGE, path, "is too large (64 KB for a rule, 256 KB for a sample)");
-    else if (!span_is_utf8((span_t){text, (size_t)len}))
-        err = fail(reader, ERR_INVALID, path, "is not UTF-8 text");
-    else
-        *out = (span_t){arena_dup(&reader->edition->arena, text, (size_t)len), (size_t)len};
-    free(text);
-    return err || out->ptr ? err : fail(reader, ERR_NO_MEMORY, path, "out of memory");
-}
-
-/* ERR_NOT_FOUND when there is no such file; then why is left alone. */
+/* ERR_NOT_FOUND when there is no such file. */
 static int read_file(
     reader_t *reader, const char *folder, const char *name, size_t max, span_t *out) {
     char path[1024];
     int len = snprintf(path, sizeof(path), "%s/%s/%s", reader->root, folder, name);
     if (len < 0 || (size_t)len >= sizeof(path))
         return fail(reader, ERR_TOO_LARGE, name, "has too long a path");
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT) return ERR_NOT_FOUND;
-    if (fd < 0) return fail(reader, -errno, path, strerror(errno));
-    int err = read_open_file(reader, fd, path, max, out);
-    close(fd);
+    buf_t text;
+    buf_create(&text);
+    int err = read_text(reader, path, max, &text, out);
+    buf_destroy(&text);
     return err;
 }
 
@@ -162,11 +133,10 @@ static int read_samples(reader_t *reader, const char *folder) {
     return err;
 }
 
-/* A slug is also a folder's name: nothing that could leave tenants_dir. */
-static bool is_slug(const char *slug) {
-    if (strcmp(slug, DEFAULTS) == 0) return true;
-    size_t len = strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return len > 0 && len <= 63 && !slug[len] && slug[0] != '-';
+bool edition_is_slug(const char *name) {
+    if (strcmp(name, DEFAULTS) == 0) return true;
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return len > 0 && len <= 63 && !name[len] && name[0] != '-';
 }
 
 static void add_hash(ident_hash_t *hash, const char *name, span_t text) {
@@ -202,7 +172,7 @@ static int read_folder(reader_t *reader, const char *slug) {
 static int check_folder(reader_t *reader, const char *slug) {
     char path[1024];
     struct stat about;
-    if (!is_slug(slug))
+    if (!edition_is_slug(slug))
         return fail(reader, ERR_NOT_FOUND, slug, "is not a tenant's name (a-z, 0-9 and -)");
     snprintf(path, sizeof(path), "%s/%s", reader->root, slug);
     if (stat(path, &about) || !S_ISDIR(about.st_mode))

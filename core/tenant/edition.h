@@ -15,6 +15,9 @@ typedef enum {
 const char *rule_kind_name(rule_kind_t kind); /* "pricing" */
 const char *rule_kind_file(rule_kind_t kind); /* "pricing.lua" */
 
+/* A tenant's folder name, which cannot leave the tenants' folder: a-z, 0-9 and '-', at most 63 bytes; "_default" too. */
+bool edition_is_slug(const char *name);
+
 typedef struct edition {
     int refs;
     arena_t arena;

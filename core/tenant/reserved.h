@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 
 /* Whether the path, or a route's pattern, is or lies below /api, /admin, /docs, /healthz, /readyz, /metrics,
-   /openapi.json or /webhooks. */
+   /openapi.json or /webhooks, in any case of letters. */
 bool path_reserved(span_t path);
 
 #endif

@@ -102,10 +102,28 @@ static int read_flag(reading_t *reading, const char *name, bool *out) {
     return 0;
 }
 
+/* Most rates have few digits: 10, 8.25. A decimal of at most 15 digits that reads back as the number is its
+   shortest text, since no other one of that length does; so the text need not be made. */
+static bool short_rate(double number, rate_t *out) {
+    static const double TENS[] = {1, 10, 100, 1000, 10000};
+    if (!(number > -1e9 && number < 1e9)) return false;
+    for (int scale = 0; scale < 5; scale++) {
+        double units = nearbyint(number * TENS[scale]);
+        if (units / TENS[scale] != number) continue;
+        *out = (rate_t){(int64_t)units, scale};
+        return true;
+    }
+    return false;
+}
+
+static int read_number(double number, rate_t *out) {
+    return short_rate(number, out) ? 0 : rate_of_double(number, out);
+}
+
 static int read_rate(reading_t *reading, const char *name, rate_t *out) {
     char text[64];
     int type = lua_type(reading->L, -1), err = ERR_INVALID;
-    if (type == LUA_TNUMBER) err = rate_of_double(lua_tonumber(reading->L, -1), out);
+    if (type == LUA_TNUMBER) err = read_number(lua_tonumber(reading->L, -1), out);
     if (type == LUA_TSTRING) {
         span_t span;
         span.ptr = lua_tolstring(reading->L, -1, &span.len);
@@ -408,8 +426,8 @@ static void *item_at(const reading_t *reading, size_t index) {
     return (char *)reading->result->items + index * reading->shape->size;
 }
 
-/* One walk when the keys come as 1, 2, … n, as they do from a list that a rule has appended to. False when they do not;
-   *err is of the element that was wrong. */
+/* One walk when the keys come as 1, 2, … n, as they do from a list that a rule has appended to. False when they do
+   not; *err is of the element that was wrong. */
 static bool read_in_order(reading_t *reading, int *err) {
     lua_State *L = reading->L;
     int list = lua_gettop(L);

@@ -145,37 +145,31 @@ int router_add(router_t *router, span_t spec, int index, char *why, size_t size)
     return 0;
 }
 
-static int hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+static bool escapes_ok(span_t raw) {
+    for (size_t i = 0; i < raw.len; i++) {
+        if (raw.ptr[i] != '%') continue;
+        if (i + 2 >= raw.len || hex_value(raw.ptr[i + 1]) < 0 || hex_value(raw.ptr[i + 2]) < 0)
+            return false;
+        i += 2;
+    }
+    return true;
 }
 
 /* Decodes one segment into the arena, or leaves it where it is when it has no escape. */
 static int decode(span_t raw, arena_t *arena, span_t *out) {
     *out = raw;
     if (raw.len && memchr(raw.ptr, '%', raw.len)) {
+        if (!escapes_ok(raw)) return ERR_INVALID;
         char *text = arena_alloc(arena, raw.len);
         if (!text) return ERR_NO_MEMORY;
-        size_t len = 0;
-        for (size_t i = 0; i < raw.len; i++) {
-            if (raw.ptr[i] != '%') {
-                text[len++] = raw.ptr[i];
-                continue;
-            }
-            int high = i + 2 < raw.len ? hex(raw.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(raw.ptr[i + 2]) : -1;
-            if (low < 0) return ERR_INVALID;
-            text[len++] = (char)(high << 4 | low);
-            i += 2;
-        }
-        *out = (span_t){text, len};
+        *out = (span_t){text, span_unescape(raw, text)};
     }
     if (out->len && memchr(out->ptr, 0, out->len)) return ERR_INVALID;
     return span_is_utf8(*out) ? 0 : ERR_INVALID;
 }
 
-/* Cuts and decodes the path. A path deeper than any pattern counts one segment too many, so that it matches nothing. */
+/* Cuts and decodes the path. A path deeper than any pattern counts one segment too many, so that it matches
+   nothing. */
 static int split(span_t path, arena_t *arena, walk_t *walk) {
     const char *at = path.ptr + 1, *end = path.ptr + path.len;
     walk->nsegments = 0;
@@ -227,7 +221,8 @@ static bool is_value(span_t segment) {
     return segment.len && !span_eq(segment, SPAN(".")) && !span_eq(segment, SPAN(".."));
 }
 
-/* Depth first, fixed before parameter; goes back when the rest does not match. Each node is visited at most once. */
+/* Depth first, fixed before parameter; goes back when the rest does not match. Each node is visited at most once.
+   */
 static const route_t *descend(const node_t *node, walk_t *walk, int depth) {
     if (depth == walk->nsegments) return route_here(node, walk);
     span_t segment = walk->segments[depth];

@@ -283,6 +283,20 @@ static void renew(deferred_t *deferred) {
     if (tenant->good_rules) open_vm(tenant, tenant->last_good, &tenant->good_rules, &fault);
 }
 
+uint64_t tenant_wait(tenant_t *tenant) {
+    uint64_t wait = share_wait(&tenant->share, now_of(tenant->home));
+    if (wait) tenant->counts.over_share++;
+    return wait;
+}
+
+void tenant_enter(tenant_t *tenant) {
+    share_enter(&tenant->share, now_of(tenant->home));
+}
+
+void tenant_leave(tenant_t *tenant, uint64_t wall_ns) {
+    share_leave(&tenant->share, now_of(tenant->home), wall_ns);
+}
+
 typedef struct call {
     tenant_t *tenant;
     const settings_t *settings;
@@ -406,12 +420,10 @@ int tenant_price(tenant_t *tenant, const settings_t *settings, const price_input
     call_t call = {tenant, settings, input, arena, quote, now_of(tenant->home)};
     sandbox_fault_t fault;
     *quote = (quote_t){0};
-    uint64_t wait = share_wait(&tenant->share, call.now_ms);
-    if (wait) {
-        tenant->counts.over_share++;
+    uint64_t wait = tenant_wait(tenant);
+    if (wait)
         return refuse(
             &call, ERR_BUSY, wait, "this shop's rules have used their share of the server's time");
-    }
     if (call.now_ms < tenant->rest_until_ms) return price_resting(&call);
     int err = price_with(&call, tenant->edition, &tenant->rules, &fault);
     if (err == 0) {

@@ -13,7 +13,7 @@ local shop = {}
 local MOST = 100
 local CACHE_BYTES, CACHE_S = 65536, 3600
 
--- A script's mistake: it gets nil, the sentence and "invalid".
+-- A script's mistake: its call returns nil, this text and "invalid".
 local function refuse(...)
   problem.raise { status = 400, code = "invalid", detail = string.format(...) }
 end

@@ -92,7 +92,7 @@ end
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
 function tenants.seed(slug)
-  for _, document in ipairs(rules.seeds()) do
+  for _, document in ipairs(rules.seeds(slug)) do
     document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then seed_one(document) end
   end

@@ -44,8 +44,9 @@ rules = {}
 ---@param cart CartToPrice
 ---@return Quote? quote, string? why, string? name
 function rules.price(tenant, cart) end
+---@param slug string? only this tenant's
 ---@return table[] documents the tenant.json of every edition that serves
-function rules.seeds() end
+function rules.seeds(slug) end
 
 ---A line of the cart as a rule sees it.
 ---@class RuleLine

@@ -109,7 +109,7 @@ class Neighbour(Case):
         done = self.server.run("reload", "--wait")
         return done.stdout + done.stderr
 
-    def judge(self, body):
+    def judge(self, body, _):
         cart = json.loads(body)
         assert cart["total"] == self.total, cart
 

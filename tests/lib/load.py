@@ -8,9 +8,9 @@ TIMEOUT_S = 120
 class Client(threading.Thread):
     """Asks until it is told to stop. After a failure it connects again, and counts the failure."""
 
-    def __init__(self, port, path, headers, judge):
+    def __init__(self, port, path, headers, judge, before):
         super().__init__(daemon=True)
-        self.port, self.path, self.headers, self.judge = port, path, headers, judge
+        self.port, self.path, self.headers, self.judge, self.before = port, path, headers, judge, before
         self.stopping = threading.Event()
         self.answers, self.failures = 0, []
         self.connection = None
@@ -18,13 +18,13 @@ class Client(threading.Thread):
     def ask(self):
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        known = self.before()
         self.connection.request("GET", self.path, headers=self.headers)
         response = self.connection.getresponse()
         body = response.read()
         if response.status != 200:
             raise AssertionError(f"{response.status}: {body[:300]!r}")
-        if self.judge:
-            self.judge(body)
+        self.judge(body, known)
         self.answers += 1
 
     def run(self):
@@ -40,10 +40,11 @@ class Client(threading.Thread):
 
 
 class Load:
-    """Several clients at once, for a with block. `judge(body)` raises AssertionError when an answer is wrong."""
+    """Several clients at once, for a with block. `judge(body, known)` raises AssertionError when an answer is wrong;
+    known is what `before()` gave just before the request was sent."""
 
-    def __init__(self, port, path, clients=4, headers=None, judge=None):
-        self.clients = [Client(port, path, headers or {}, judge) for _ in range(clients)]
+    def __init__(self, port, path, clients=4, headers=None, judge=lambda *_: None, before=lambda: None):
+        self.clients = [Client(port, path, headers or {}, judge, before) for _ in range(clients)]
 
     def __enter__(self):
         for client in self.clients:

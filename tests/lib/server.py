@@ -50,7 +50,8 @@ class Server:
         self.tenants = tenants or self.copy("tenants")
         self.scripts = scripts or self.copy("scripts")
         self.port = settings.pop("port", None) or free_port()
-        self.settings = settings
+        # A busy machine under sanitizers is slow, and no test's subject: those that ask for the limits set their own.
+        self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000, **settings}
         self.process = None
         self.log_path = os.path.join(self.folder, "log")
 

@@ -2,6 +2,7 @@
 """test_master.py: the processes: starting, draining, replacing workers that die or hang, sharing ports and folders."""
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -80,10 +81,28 @@ class TwoWorkers(Case):
         self.expect(200, "GET", "/api/probe")
 
 
+class Lent(Case):
+    @classmethod
+    def make_server(cls):
+        return ProbeServer(workers=2)
+
+    def started(self):
+        """The pids that have served in slot 0, oldest first."""
+        return [int(pid) for pid in re.findall(r'"worker_started","slot":0,"pid":(\d+)', self.server.log())]
+
+    def test_slot_that_stays_empty_is_served_by_a_sibling(self):
+        for count in range(1, 7):  # killed before it is ready, until the master pauses
+            pid = eventually(lambda least=count: len(self.started()) >= least and self.started()[-1], "a worker starts")
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: '"event":"slot_lent","slot":0,"to":1' in self.server.log(), "the other one accepts there")
+        for _ in range(20):  # each on a connection of its own, so that about half of them come to the empty slot
+            self.expect(200, "GET", "/api/probe")
+
+
 class Stuck(Case):
     @classmethod
     def make_server(cls):
-        return ProbeServer(workers=1, stuck_ms=2000)
+        return ProbeServer(workers=1, stuck_ms=4000)
 
     def test_worker_that_hangs_is_killed_and_replaced(self):
         pid = workers(self.server)[0]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_net.py: what every request gets whatever its route: ids, traces, methods, limits, proxies, health, a log line."""
+"""test_net.py: what every request gets whatever its route: ids, traces, methods, proxies, health, a log line."""
 import json
 import os
 import re
@@ -77,7 +77,7 @@ class Net(NetCase):
         _, line = self.asked("GET", "/api/products", {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
         self.assertEqual(line["traceId"], TRACE)
         seen = set()
-        for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", f"00-{TRACE.upper()}-b7ad6b7169203331-01", TRACE, "00-x"):
+        for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", f"00-{TRACE.upper()}-b7ad6b7169203331-01", TRACE, "x"):
             _, line = self.asked("GET", "/api/products", {"traceparent": bad})
             self.assertRegex(line["traceId"], r"^[0-9a-f]{32}$")
             seen.add(line["traceId"])
@@ -162,9 +162,9 @@ class Net(NetCase):
     def test_a_log_line_per_request(self):
         answer, line = self.asked("GET", "/api/products/by-sku/ROPE?fields=name")
         self.assertEqual(answer.status, 200)
-        self.assertEqual({name: line[name] for name in ("level", "event", "method", "status", "tenant", "route", "client")},
-                         {"level": "info", "event": "request", "method": "GET", "status": 200, "tenant": "acme",
-                          "route": "/api/products/by-sku/:sku", "client": "127.0.0.1"})
+        wanted = {"level": "info", "event": "request", "method": "GET", "status": 200, "tenant": "acme",
+                  "route": "/api/products/by-sku/:sku", "client": "127.0.0.1"}
+        self.assertEqual({name: line[name] for name in wanted}, wanted)
         self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertGreater(line["ms"], 0)
         self.assertGreater(line["storesMs"], 0)

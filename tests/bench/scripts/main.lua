@@ -27,7 +27,7 @@ end
 -- The posted cart, priced by the tenant's rules; amounts are minor units on both sides.
 local function price(req)
   local body = req.json
-  local quote, text = rules.price(req.tenant, { items = body.items, customer = { group = "retail" } })
+  local quote, text = rules.price(req, { items = body.items, customer = { group = "retail" }, explain = false })
   if not quote then error(text) end
   return { subtotal = quote.subtotal, discount = quote.discount, tax = quote.tax, total = quote.total }
 end

@@ -97,6 +97,33 @@ static void goodbyes_run_newest_first_before_memory_goes(void **state) {
     arena_destroy(&arena);
 }
 
+static void count(void *data) {
+    ++*(int *)data;
+}
+
+static void a_reset_arena_is_empty_and_usable(void **state) {
+    (void)state;
+    arena_t arena;
+    int goodbyes = 0;
+    arena_create(&arena);
+    arena_reset(&arena);
+    for (int round = 0; round < 3; round++) {
+        char *large = arena_zalloc(&arena, 100000);
+        assert_non_null(large);
+        for (int i = 0; i < 100; i++) {
+            char *piece = arena_alloc(&arena, 300);
+            assert_non_null(piece);
+            memset(piece, 1, 300);
+        }
+        assert_int_equal(large[99999], 0);
+        assert_int_equal(arena_defer(&arena, count, &goodbyes), 0);
+        arena_reset(&arena);
+        assert_int_equal(goodbyes, round + 1);
+    }
+    arena_destroy(&arena);
+    assert_int_equal(goodbyes, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_aligned_and_apart),
@@ -104,6 +131,7 @@ int main(void) {
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(copies_end_with_a_nul),
         cmocka_unit_test(goodbyes_run_newest_first_before_memory_goes),
+        cmocka_unit_test(a_reset_arena_is_empty_and_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

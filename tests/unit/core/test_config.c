@@ -192,8 +192,19 @@ static void secrets_are_not_shown(void **state) {
     buf_destroy(&out);
 }
 
+static void a_wrong_proxy_is_named(void **state) {
+    (void)state;
+    config_t config;
+    config_default(&config);
+    assert_int_equal(read_text(&config, "trusted_proxies = 10.0.0.0/8, ::1\n"), 0);
+    assert_int_equal(read_text(&config, "\ntrusted_proxies = 10.0.0.0/8, proxy\n"), ERR_INVALID);
+    assert_non_null(strstr(why, "perigee.conf:2"));
+    assert_non_null(strstr(why, "\"proxy\""));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_wrong_proxy_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(defaults_are_documented_ones, set_up, tear_down),
         cmocka_unit_test_setup_teardown(file_has_comments_spaces_and_crlf, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_key_is_named_with_its_line, set_up, tear_down),

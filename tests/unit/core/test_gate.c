@@ -123,7 +123,7 @@ static int fill_sqlite(void **state) {
 static int fill_redis(void **state) {
     (void)state;
     memset(&rig, 0, sizeof rig);
-    server_start(&rig.server, 0, NULL);
+    server_start(&rig.server);
     rig.loop = loop_new();
     for (int i = 0; i < 2; i++) {
         rig.redis[i] = rig_client(rig.loop, rig.server.url);

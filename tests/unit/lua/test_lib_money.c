@@ -41,7 +41,9 @@ static void expect_trusted(lua_State *L, const char *expression, const char *ans
 
 static void trusted_scripts_parse_and_print(void **state) {
     (void)state;
-    lua_State *L = luaL_newstate();
+    vm_t vm;
+    assert_int_equal(vm_create(&vm, NULL, 0), 0);
+    lua_State *L = vm.L;
     luaL_openlibs(L);
     luaopen_decimal(L);
     lua_setglobal(L, "decimal");
@@ -61,7 +63,7 @@ static void trusted_scripts_parse_and_print(void **state) {
     expect_trusted(L, "decimal.is(money.decimal(-5, 2))", "true");
     expect_trusted(L, "money.format(-5, 2)", "-0.05");
     expect_trusted(L, "money.format(100000000000000, 4)", "10000000000.0000");
-    lua_close(L);
+    vm_destroy(&vm);
 }
 
 int main(void) {

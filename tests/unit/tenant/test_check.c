@@ -115,12 +115,14 @@ static void routes_are_tried_against_the_router(void **state) {
     const struct {
         const char *text, *says;
     } cases[] = {
-        {"return { ['GET /api/products'] = function() end }", "the path belongs to the server"},
-        {"return { ['GET /healthz'] = function() end }", "the path belongs to the server"},
+        {"return { ['GET /api/products'] = function() end }",
+            "takes a path that belongs to the platform"},
+        {"return { ['GET /healthz'] = function() end }",
+            "takes a path that belongs to the platform"},
         {"return { ['FETCH /x'] = function() end }", "a route is a method and a path"},
-        {"return { ['GET /x'] = 5 }", "a route must be a function, not a number"},
-        {"return { function() end }", "a route's key must be text"},
-        {"return function() end", "must return a table of routes"},
+        {"return { ['GET /x'] = 5 }", "is not a function"},
+        {"return { function() end }", "has a name that is not text"},
+        {"return function() end", "instead of a table of routes"},
         {"return { ['GET /x/:a'] = function() end, ['GET /x/:b'] = function() end }",
             "the route is there already"},
         {"return { ['GET /x'] = function() return io.open('x') end }", "reads the global \"io\""},

@@ -219,6 +219,28 @@ static void rates_are_texts_or_shortest_numbers(void **state) {
     }
 }
 
+/* Text and number mean the same rate, whatever its length: compared on an amount large enough to show every digit. */
+static void numbers_mean_their_shortest_text(void **state) {
+    (void)state;
+    const char *rates[] = {"0.1", "0.07", "8.25", "7.125", "0.0001", "33.3333", "0.00001",
+        "12.3456789", "0.000000001", "999.9", "0"};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        char text[300];
+        rig_t rig;
+        snprintf(text, sizeof text,
+            "return function() return { { line = 1, percent = %s, name = 'number' }, { line = 1, "
+            "percent = '%s', name = 'text' } } end",
+            rates[i], rates[i]);
+        rig_open(&rig, rig_edition("acme", NULL, NULL, text, NULL), rig_settings(""),
+            "{\"items\":[{\"sku\":\"A\",\"price\":9000000000}]}");
+        if (rig_price(&rig)) fail_msg("%s: %s", rates[i], rig.fault.text);
+        assert_int_equal(rig.quote.taxes.count, 2);
+        assert_int_equal(rig.quote.taxes.items[0].amount, rig.quote.taxes.items[1].amount);
+        assert_true(span_eq(rig.quote.taxes.items[0].rate, rig.quote.taxes.items[1].rate));
+        rig_close(&rig);
+    }
+}
+
 typedef struct refusal {
     rule_kind_t kind;
     const char *result; /* what the rule returns */
@@ -431,6 +453,7 @@ int main(void) {
         cmocka_unit_test(an_empty_cart_costs_nothing),
         cmocka_unit_test(nil_is_an_empty_list),
         cmocka_unit_test(rates_are_texts_or_shortest_numbers),
+        cmocka_unit_test(numbers_mean_their_shortest_text),
         cmocka_unit_test(bad_results_are_refused_with_their_place),
         cmocka_unit_test(sums_beyond_the_limit_name_the_rule),
         cmocka_unit_test(errors_have_file_line_and_name),
