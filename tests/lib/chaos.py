@@ -54,8 +54,25 @@ class ChaosCase(Case):
         body = {"productId": cls.product, "quantity": quantity}
         return cls.call("POST", "/api/cart/items", json=body, session=session)
 
+    @classmethod
+    def fill(cls, quantity=1):
+        """The session of a new cart with so many pieces."""
+        def attempt():
+            session = cls.new_session()
+            return cls.add(session, quantity).status == 200 and session
+        return eventually(attempt, "a cart is filled", RECOVERY_S)
+
     def quantity(self, session):
-        return sum(item["quantity"] for item in self.expect(200, "GET", "/api/cart", session=session).json["items"])
+        """The pieces in a cart. One of several connections may be on its way out still, and a request with it."""
+        cart = eventually(lambda: self.read(session), "the cart can be read", RECOVERY_S)
+        return sum(item["quantity"] for item in cart["items"])
+
+    def read(self, session):
+        answer = self.call("GET", "/api/cart", session=session)
+        if answer.status == 200:
+            return answer.json
+        self.check_refused(answer)
+        return None
 
     @classmethod
     def await_service(cls):
