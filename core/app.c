@@ -38,11 +38,40 @@ static void read_body_max(lua_State *L, app_route_t *route) {
     lua_pop(L, 1);
 }
 
-/* A route is a function, or {run = function, role = "owner", body_max = bytes}. The value is at the top. */
+static void read_rate(lua_State *L, app_route_t *route) {
+    char why[200];
+    lua_getfield(L, -1, "rate");
+    route->rated = !lua_isnil(L, -1);
+    if (route->rated) {
+        span_t text = {NULL, 0};
+        if (lua_type(L, -1) == LUA_TSTRING) text.ptr = lua_tolstring(L, -1, &text.len);
+        if (!text.ptr) luaL_error(L, "a route's rate is not text");
+        if (rate_read(text, &route->rate, why, sizeof why) != 0) luaL_error(L, "main.lua: %s", why);
+    }
+    lua_pop(L, 1);
+}
+
+/* session = true: read it; "required": and answer 401 without one. */
+static void read_session(lua_State *L, app_route_t *route) {
+    lua_getfield(L, -1, "session");
+    const char *text = lua_tostring(L, -1);
+    if (text && strcmp(text, "required") == 0)
+        route->session = APP_SESSION_REQUIRED;
+    else if (lua_toboolean(L, -1) && !text)
+        route->session = APP_SESSION_READ;
+    else if (text)
+        luaL_error(L, "a route's session is true or \"required\", not %s", text);
+    lua_pop(L, 1);
+}
+
+/* A route is a function, or {run = function, role = "owner", body_max = bytes, rate = "600/60s", session = true}. The
+   value is at the top. */
 static void read_route(lua_State *L, app_route_t *route) {
     if (lua_istable(L, -1)) {
         read_role(L, route);
         read_body_max(L, route);
+        read_rate(L, route);
+        read_session(L, route);
         lua_getfield(L, -1, "run");
     } else {
         lua_pushvalue(L, -1);
@@ -78,6 +107,42 @@ static void add_route(lua_State *L, app_t *app) {
         luaL_error(L, "main.lua: the route %s", why);
 }
 
+static span_t method_of(const app_route_t *route, span_t *pattern) {
+    *pattern = span_of(route->spec);
+    span_t method = span_cut(pattern, ' ');
+    *pattern = span_trim(*pattern);
+    return method;
+}
+
+static bool same_rate(const app_route_t *a, const app_route_t *b) {
+    return a->rated == b->rated && a->rate.count == b->rate.count &&
+           a->rate.period_s == b->rate.period_s && a->rate.burst == b->rate.burst;
+}
+
+/* The methods of one path share a bucket, but a bucket has one size: where another method says another rate, this one
+   has its own. A route that says nothing gives way to one that does. */
+static bool shares_bucket(const app_t *app, const app_route_t *route) {
+    span_t own, pattern;
+    method_of(route, &own);
+    for (size_t i = 0; i < app->nroutes; i++) {
+        const app_route_t *other = &app->routes[i];
+        method_of(other, &pattern);
+        if (span_eq(own, pattern) && other->rated && !same_rate(route, other)) return false;
+    }
+    return true;
+}
+
+static void name_buckets(lua_State *L, app_t *app) {
+    for (size_t i = 0; i < app->nroutes; i++) {
+        app_route_t *route = &app->routes[i];
+        span_t pattern, method = method_of(route, &pattern);
+        bool shares = shares_bucket(app, route);
+        route->bucket = arena_printf(&app->arena, shares ? "%.*s" : "%.*s:%.*s", (int)pattern.len,
+            pattern.ptr, (int)method.len, method.ptr);
+        if (!route->bucket) luaL_error(L, "out of memory");
+    }
+}
+
 static void read_routes(lua_State *L, app_t *app, int main) {
     lua_getfield(L, main, "routes");
     if (!lua_istable(L, -1)) luaL_error(L, "main.lua: there is no table routes");
@@ -87,6 +152,7 @@ static void read_routes(lua_State *L, app_t *app, int main) {
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         add_route(L, app);
     lua_pop(L, 1);
+    name_buckets(L, app);
 }
 
 /* The entry is at the top. */

@@ -1,17 +1,29 @@
 /* app.h: one edition of the trusted scripts as it runs: a VM, its routes and its named functions. */
 #ifndef PERIGEE_APP_H
 #define PERIGEE_APP_H
+#include "base/rate.h"
 #include "bundle.h"
 #include "lua/task.h"
 #include "tenant/router.h"
 
 struct services;
 
+/* What the gate does about a request's session. */
+typedef enum {
+    APP_SESSION_UNREAD, /* nothing, unless it has to ask the store anyhow */
+    APP_SESSION_READ,
+    APP_SESSION_REQUIRED /* 401 without one */
+} app_session_t;
+
 typedef struct app_route {
     int handler;      /* registry reference */
     char role[16];    /* who may: "" for everybody */
     size_t body_max;  /* 0 for the configuration's */
     const char *spec; /* "GET /api/products" */
+    bool rated;       /* it says its rate itself */
+    rate_limit_t rate;
+    const char *bucket; /* what its requests are taken from, when the tenant says nothing */
+    app_session_t session;
 } app_route_t;
 
 typedef struct app_background {

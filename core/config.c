@@ -7,12 +7,21 @@
 #include <unistd.h>
 #include <yyjson.h>
 #include "base/err.h"
+#include "base/rate.h"
 #include "proxy.h"
 
 #define FILE_MAX (256 * 1024)
 #define USUAL_FILE "perigee.conf"
 
-typedef enum { KIND_NUMBER, KIND_FLAG, KIND_TEXT, KIND_LEVEL } kind_t;
+typedef enum {
+    KIND_NUMBER,
+    KIND_FLAG,
+    KIND_TEXT,
+    KIND_LEVEL,
+    KIND_SECRET,
+    KIND_CHOICE,
+    KIND_RATE
+} kind_t;
 typedef struct key {
     kind_t kind;
     const char *name, *initial;
@@ -65,6 +74,12 @@ static int set_flag(config_t *config, const config_key_t *key, span_t value, con
     return 0;
 }
 
+static void copy_text(config_t *config, const config_key_t *key, span_t value) {
+    char *text = field(config, key);
+    memcpy(text, value.ptr, value.len);
+    text[value.len] = '\0';
+}
+
 static int set_text(config_t *config, const config_key_t *key, span_t value, const char *source,
     char *why, size_t size) {
     if ((int64_t)value.len < key->least) {
@@ -74,9 +89,7 @@ static int set_text(config_t *config, const config_key_t *key, span_t value, con
         return err_why(ERR_RANGE, why, size, "%s: %s must be text of at most %lld bytes", source,
             key->name, (long long)key->most);
     }
-    char *text = field(config, key);
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
+    copy_text(config, key, value);
     return 0;
 }
 
@@ -92,6 +105,29 @@ static int set_level(config_t *config, const config_key_t *key, span_t value, co
         (int)value.len, value.ptr);
 }
 
+static int set_choice(config_t *config, const config_key_t *key, span_t value, const char *source,
+    char *why, size_t size) {
+    span_t left = span_of(key->unit);
+    while (left.len > 0) {
+        if (!span_eq(span_cut(&left, '|'), value)) continue;
+        copy_text(config, key, value);
+        return 0;
+    }
+    return err_why(ERR_INVALID, why, size, "%s: %s must be one of %s, not \"%.*s\"", source,
+        key->name, key->unit, (int)value.len, value.ptr);
+}
+
+static int set_rate(config_t *config, const config_key_t *key, span_t value, const char *source,
+    char *why, size_t size) {
+    rate_limit_t rate;
+    char wrong[200];
+    int err = value.len < 512 ? rate_read(value, &rate, wrong, sizeof(wrong)) : ERR_RANGE;
+    if (err == ERR_RANGE) snprintf(wrong, sizeof(wrong), "the text is too long");
+    if (err) return err_why(err, why, size, "%s: %s: %s", source, key->name, wrong);
+    copy_text(config, key, value);
+    return 0;
+}
+
 static int set(config_t *config, const config_key_t *key, span_t value, const char *source,
     char *why, size_t size) {
     switch (key->kind) {
@@ -100,7 +136,12 @@ static int set(config_t *config, const config_key_t *key, span_t value, const ch
     case KIND_FLAG:
         return set_flag(config, key, value, source, why, size);
     case KIND_TEXT:
+    case KIND_SECRET:
         return set_text(config, key, value, source, why, size);
+    case KIND_CHOICE:
+        return set_choice(config, key, value, source, why, size);
+    case KIND_RATE:
+        return set_rate(config, key, value, source, why, size);
     default:
         return set_level(config, key, value, source, why, size);
     }
@@ -133,8 +174,10 @@ static int set_line(config_t *config, span_t line, const char *source, char *why
     line = span_trim(line);
     if (line.len == 0 || line.ptr[0] == '#') return 0;
     if (!memchr(line.ptr, '=', line.len)) {
-        return err_why(ERR_INVALID, why, size, "%s: expected \"key = value\", not \"%.*s\"", source,
-            (int)line.len, line.ptr);
+        /* The first word only: what follows may be a secret whose '=' was forgotten. */
+        span_t word = span_cut(&line, ' ');
+        return err_why(ERR_INVALID, why, size, "%s: expected \"key = value\" at \"%.*s\"", source,
+            (int)word.len, word.ptr);
     }
     span_t key = span_cut(&line, '=');
     return config_set(config, span_trim(key), span_trim(line), source, why, size);
@@ -212,6 +255,9 @@ static void print(const config_t *config, const config_key_t *key, buf_t *out) {
         buf_text(out, *(bool *)field(config, key) ? "true" : "false");
         break;
     case KIND_TEXT:
+    case KIND_SECRET:
+    case KIND_CHOICE:
+    case KIND_RATE:
         buf_text(out, field(config, key));
         break;
     default:
@@ -222,8 +268,12 @@ static void print(const config_t *config, const config_key_t *key, buf_t *out) {
 
 bool config_print(const config_t *config, span_t name, buf_t *out) {
     const config_key_t *key = find(name);
-    if (key) print(config, key, out);
-    return key != NULL;
+    if (!key) return false;
+    if (key->kind != KIND_SECRET)
+        print(config, key, out);
+    else if (*(char *)field(config, key))
+        buf_text(out, "set");
+    return true;
 }
 
 /* Every value travels as a string, so that config_from_json goes through the one parser. */
@@ -264,7 +314,7 @@ void config_help(FILE *out) {
         const config_key_t *key = &KEYS[i];
         char unit[32] = "";
         if (*key->unit) snprintf(unit, sizeof(unit), " [%s]", key->unit);
-        fprintf(out, "  %-22s %s%s (default: %s)\n", key->name, key->sentence, unit,
+        fprintf(out, "  %-24s %s%s (default: %s)\n", key->name, key->sentence, unit,
             *key->initial ? key->initial : "none");
     }
 }

@@ -10,6 +10,9 @@
 #define CONFIG_TYPE_FLAG(key) bool key
 #define CONFIG_TYPE_TEXT(key) char key[512]
 #define CONFIG_TYPE_LEVEL(key) log_level_t key
+#define CONFIG_TYPE_SECRET(key) char key[512]
+#define CONFIG_TYPE_CHOICE(key) char key[512]
+#define CONFIG_TYPE_RATE(key) char key[512]
 
 /* One field per key of config_keys.h, of type int64_t, bool, char[512] or log_level_t. Plain memory: copy it freely. */
 typedef struct config {
@@ -33,9 +36,9 @@ int config_read_file(config_t *config, const char *path, char *why, size_t size)
 int config_read_environment(config_t *config, char *why, size_t size);
 /* Defaults, then the file (`path`, or $PERIGEE_CONFIG, or perigee.conf if there is one), then the environment. */
 int config_load(config_t *config, const char *path, char *why, size_t size);
-/* Appends one key's value as text: false when there is no such key. */
+/* Appends one key's value as text: false when there is no such key. A secret is "set", or nothing. */
 bool config_print(const config_t *config, span_t key, buf_t *out);
-/* One JSON object with every key, and back: how a worker gets its settings. */
+/* One JSON object with every key, and back: how a worker gets its settings. It holds the secrets: for no log. */
 void config_to_json(const config_t *config, buf_t *out);
 int config_from_json(config_t *config, span_t json, char *why, size_t size);
 /* The table of `perigee help config`. */

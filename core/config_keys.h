@@ -2,7 +2,8 @@
 #ifndef PERIGEE_CONFIG_KEYS_H
 #define PERIGEE_CONFIG_KEYS_H
 
-/* X(KIND, key, default, least, most, unit, sentence). TEXT's bounds are lengths in bytes; a FLAG is true or false. */
+/* X(KIND, key, default, least, most, unit, sentence). The bounds of TEXT and SECRET are lengths in bytes; a FLAG is
+   true or false; a CHOICE's unit lists what it may be; a RATE is what base/rate.h reads. A SECRET is shown as "set". */
 #define CONFIG_KEYS(X)                                                                             \
     X(TEXT, host, "127.0.0.1", 1, 511, "",                                                         \
         "addresses to listen on, with commas between them; 0.0.0.0 and :: mean all")               \
@@ -54,6 +55,21 @@
         "address space the trial of editions may take beyond the master's")                        \
     X(NUMBER, sqlite_threads, "4", 1, 64, "threads", "reading threads per embedded database")      \
     X(NUMBER, sqlite_busy_ms, "2000", 1, 60000, "ms",                                              \
-        "longest time to wait for another process's lock")
+        "longest time to wait for another process's lock")                                         \
+    X(SECRET, redis_url, "", 0, 511, "",                                                           \
+        "where Redis is (redis:, rediss:, unix:, redis+cluster:, redis+sentinel:); empty: the "    \
+        "embedded cache")                                                                          \
+    X(SECRET, redis_read_url, "", 0, 511, "",                                                      \
+        "replicas for reads that allow it; empty: the servers of redis_url")                       \
+    X(NUMBER, redis_shared, "2", 1, 8, "connections", "pipelined connections per Redis node")      \
+    X(NUMBER, redis_connect_ms, "1000", 10, 60000, "ms",                                           \
+        "longest time to connect to Redis and to greet it")                                        \
+    X(NUMBER, redis_command_ms, "1000", 10, 60000, "ms", "longest time a Redis command may take")  \
+    X(RATE, rate_limit, "off", 0, 0, "",                                                           \
+        "requests per tenant and route, e.g. 600/60s burst 100, where neither says otherwise")     \
+    X(CHOICE, rate_limit_without_store, "open", 0, 0, "open|closed",                               \
+        "without the cache role's store, let limited routes through, or answer 503")               \
+    X(NUMBER, config_stale_s, "600", 0, 86400, "s",                                                \
+        "longest time a tenant's last known settings serve while the stores cannot be reached")
 
 #endif

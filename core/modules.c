@@ -1,10 +1,13 @@
 /* modules.c: puts the bindings and the joiners' own modules into package.preload of a trusted VM. */
 #include "modules.h"
 #include "base/err.h"
+#include "cart.h"
 #include "csv_lua.h"
 #include "http/http_lua.h"
+#include "lua/signal.h"
 #include "process_lua.h"
 #include "quote.h"
+#include "redis/redis_lua.h"
 #include "req.h"
 #include "services.h"
 #include "sqlite/sqlite_lua.h"
@@ -28,6 +31,7 @@ static void as_global(lua_State *L, const char *name, lua_CFunction open) {
 
 static int open_all(lua_State *L) {
     preload(L, "csv", luaopen_csv);
+    preload(L, "signal", luaopen_signal);
     as_global(L, "process", luaopen_process);
     as_global(L, "rules", luaopen_rules);
     req_open(L);
@@ -39,6 +43,8 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     vm->user = app;
     int err = sqlite_lua_open(vm, services->sqlite);
     if (!err) err = http_lua_open(vm, services->http, true);
+    if (!err) err = redis_lua_open(vm, services->redis);
+    if (!err) err = cart_open(vm, &services->cache);
     if (!err) return vm_protect(vm, open_all, NULL, why, size);
     snprintf(why, size, "%s", err_text(err));
     return err;

@@ -24,15 +24,16 @@ void reply_write_problem(buf_t *out, int err, const char *detail, const char *id
     buf_char(out, '}');
 }
 
-static void put_common(request_t *request, buf_t *headers) {
+void reply_put_common(const request_t *request, buf_t *headers) {
     field_put(headers, SPAN("X-Request-ID"), span_of(request->id));
+    buf_span(headers, request->limits);
 }
 
 void reply_problem_with(request_t *request, int err, const char *detail, span_t headers) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
     answer_t answer = {.status = err_status(err)};
     reply_write_problem(body, err, detail, request->id);
-    put_common(request, lines);
+    reply_put_common(request, lines);
     buf_span(lines, headers);
     if (answer.status == 503) buf_text(lines, "Retry-After: 1\r\n");
     if (!lines->failed) answer.headers = buf_view(lines);
@@ -225,7 +226,7 @@ static bool reply(replying_t *r) {
     r->status = 200;
     r->body = server_body(r->request->server);
     r->lines = server_lines(r->request->server);
-    put_common(r->request, r->lines);
+    reply_put_common(r->request, r->lines);
     int status = vm_call(L, read_value, r);
     if (status == LUA_ERRMEM || r->body->failed || r->lines->failed)
         reply_problem(r->request, ERR_NO_MEMORY, NULL);

@@ -19,4 +19,7 @@ void reply_failure(request_t *request, int err, const char *what);
 /* Writes the problem's JSON. id may be "". */
 void reply_write_problem(buf_t *out, int err, const char *detail, const char *id);
 
+/* The header lines of every answer to this request. */
+void reply_put_common(const request_t *request, buf_t *headers);
+
 #endif

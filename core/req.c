@@ -55,6 +55,13 @@ static void get_route(lua_State *L, request_t *r) {
     push_span(L, r->pattern);
 }
 
+/* The session as the gate found it; nil when there is none, or the route neither reads sessions nor has a limit. */
+static void get_session_data(lua_State *L, request_t *r) {
+    char why[160];
+    if (!r->session_data.len || json_decode(L, r->session_data, why, sizeof why) != 0)
+        lua_pushnil(L);
+}
+
 static void get_session(lua_State *L, request_t *r) {
     if (r->session.len)
         push_span(L, r->session);
@@ -196,6 +203,7 @@ static const field_t FIELDS[] = {
     {"role", get_role},
     {"route", get_route},
     {"session", get_session},
+    {"session_data", get_session_data},
     {"tenant", get_tenant},
     {"trace_id", get_trace_id},
 };

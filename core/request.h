@@ -10,6 +10,8 @@
 #define REQUEST_ID_MAX 64
 
 typedef struct server server_t;
+typedef struct gate_visit gate_visit_t;
+struct site;
 typedef struct request {
     server_t *server;
     exchange_t *exchange;     /* its arena holds the request */
@@ -30,6 +32,10 @@ typedef struct request {
     list_t waiting;      /* for its tenant to be found */
     uint64_t waited_ns;  /* for stores, in all */
     const char *edition; /* hash of the rules that priced the answer, for the log */
+    gate_visit_t *visit; /* at the gate; NULL when there is nothing to ask or count */
+    span_t limits;       /* header lines of every answer: the rate limit's */
+    span_t session_data; /* the session's JSON as the gate found it; empty when there is none */
+    struct site *site;   /* whose routes it is inside, while the gate is asked */
 } request_t;
 
 /* The table of slots. A handler may keep `req` after the request is gone: the epoch tells. */

@@ -17,9 +17,9 @@
 
 typedef struct entry {
     resolve_t *resolve;
-    settings_t *settings; /* NULL when there is no such tenant */
-    uint64_t expires_ms;
-    list_t waiting; /* requests, while a lookup runs */
+    settings_t *settings;          /* NULL when there is no such tenant */
+    uint64_t expires_ms, known_ms; /* known_ms: when the stores last told */
+    list_t waiting;                /* requests, while a lookup runs */
     bool loading;
     bool stale; /* forgotten since the lookup began */
     bool header;
@@ -52,7 +52,8 @@ static void finish(entry_t *entry, int err) {
 static void keep(entry_t *entry, settings_t *settings, uint64_t ms) {
     settings_unref(entry->settings);
     entry->settings = settings;
-    entry->expires_ms = loop_now(entry->resolve->services->loop) + ms;
+    entry->known_ms = loop_now(entry->resolve->services->loop);
+    entry->expires_ms = entry->known_ms + ms;
 }
 
 static void log_bad(const entry_t *entry, const char *why) {
@@ -96,6 +97,13 @@ static int take(entry_t *entry, lua_State *L, int nresults) {
     return take_document(entry, L);
 }
 
+/* With the stores away, what was known goes on being served for a while. */
+static bool serves_stale(const entry_t *entry) {
+    const services_t *services = entry->resolve->services;
+    uint64_t most = KNOWN_MS + (uint64_t)services->config.config_stale_s * 1000;
+    return entry->settings && loop_now(services->loop) - entry->known_ms < most;
+}
+
 static void done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
     entry_t *entry = task_user(task);
     app_t *app = entry->app;
@@ -108,8 +116,7 @@ static void done(task_t *task, task_end_t end, lua_State *L, int nresults, const
     }
     int err = end == TASK_OK ? take(entry, L, nresults) : ERR_UNAVAILABLE;
     if (end != TASK_OK) log_bad(entry, error ? error : "the lookup did not finish in time");
-    /* With the store away, what was known goes on being served, and not every request waits for it. */
-    if (err && err != ERR_NOT_FOUND && entry->settings) {
+    if (err && err != ERR_NOT_FOUND && serves_stale(entry)) {
         entry->stale = false;
         entry->expires_ms = loop_now(entry->resolve->services->loop) + UNKNOWN_MS;
         err = 0;
@@ -228,6 +235,15 @@ void resolve_abandon(request_t *request) {
 void resolve_forget(resolve_t *resolve) {
     for (list_t *node = resolve->all.next; node != &resolve->all; node = node->next)
         LIST_OWNER(node, entry_t, node)->stale = true;
+}
+
+void resolve_adopt(resolve_t *resolve, settings_t *settings) {
+    for (list_t *node = resolve->all.next; node != &resolve->all; node = node->next) {
+        entry_t *entry = LIST_OWNER(node, entry_t, node);
+        if (entry->settings && span_eq(entry->settings->id, settings->id))
+            keep(entry, settings_ref(settings), KNOWN_MS);
+    }
+    tenants_settle(resolve->services->tenants, settings);
 }
 
 resolve_t *resolve_new(services_t *services, resolve_cb found) {

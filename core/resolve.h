@@ -17,4 +17,7 @@ void resolve_abandon(request_t *request);
 /* Every cached tenant is looked up again at its next request. */
 void resolve_forget(resolve_t *resolve);
 
+/* Newer settings of a tenant have been seen: they replace what is cached of it. Takes a reference of its own. */
+void resolve_adopt(resolve_t *resolve, settings_t *settings);
+
 #endif

@@ -3,6 +3,7 @@
 #include "access_log.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gate.h"
 #include "health.h"
 #include "keys.h"
 #include "reply.h"
@@ -20,6 +21,7 @@ struct server {
     exchange_ops_t ops;
     app_t *app;
     resolve_t *resolve;
+    gate_t *gate;
     sites_t *sites;
     request_slots_t slots;
     buf_t body, lines;
@@ -49,6 +51,10 @@ void server_set_ready(server_t *server, bool ready) {
 }
 void server_forget_tenants(server_t *server) {
     resolve_forget(server->resolve);
+}
+
+void server_adopt(server_t *server, settings_t *settings) {
+    resolve_adopt(server->resolve, settings);
 }
 
 request_t *server_find(server_t *server, double handle) {
@@ -127,14 +133,21 @@ static void run_handler(request_t *request) {
         reply_problem(request, ERR_NO_MEMORY, NULL);
 }
 
+static void through_gate(request_t *request, bool passed) {
+    if (passed) run_handler(request);
+}
+
+/* Who may not use the route at all takes nothing from its limit: else anybody could use up the owner's. */
 static void run_api(request_t *request) {
+    gate_t *gate = request->server->gate;
     request->route = &request->app->routes[request->match.route->index];
     keys_read(request, &request->server->services->config);
+    gate_find(gate, request);
     const char *needed = request->route->role;
     if (*needed && (!request->role || strcmp(request->role, needed) != 0))
         reply_problem(request, request->key_known ? ERR_DENIED : ERR_UNAUTHORIZED, NULL);
     else
-        run_handler(request);
+        gate_enter(gate, request, through_gate);
 }
 
 /* The path has other methods: OPTIONS tells them, anything else is refused with them. */
@@ -172,7 +185,7 @@ static void on_tenant(request_t *request, int err) {
         reply_problem(request, ERR_INVALID, "the query is not well-formed");
     else if (request->match.route)
         run_api(request);
-    else if (request->match.path_known || !tenant_routes_run(server->sites, request))
+    else if (request->match.path_known || !tenant_routes_run(server->sites, server->gate, request))
         answer_unrouted(request);
 }
 
@@ -214,6 +227,7 @@ static void on_gone(void *data, exchange_t *exchange) {
     request_t *request = exchange->user;
     if (!request) return;
     resolve_abandon(request);
+    gate_abandon(request);
     if (request->task) task_cancel(request->task);
 }
 
@@ -275,9 +289,11 @@ server_t *server_new(services_t *services) {
     buf_create(&server->lines);
     server->resolve = resolve_new(services, on_tenant);
     server->sites = sites_new(services);
-    if (!server->resolve || !server->sites) {
+    server->gate = gate_new(services);
+    if (!server->resolve || !server->sites || !server->gate) {
         if (server->resolve) resolve_delete(server->resolve);
         if (server->sites) sites_delete(server->sites);
+        gate_delete(server->gate);
         free(server);
         return NULL;
     }
@@ -290,6 +306,7 @@ void server_delete(server_t *server) {
     app_unref(server->app);
     resolve_delete(server->resolve);
     sites_delete(server->sites);
+    gate_delete(server->gate);
     request_slots_destroy(&server->slots);
     buf_destroy(&server->body);
     buf_destroy(&server->lines);

@@ -20,6 +20,8 @@ void server_forget_tenants(server_t *server);
 request_t *server_find(server_t *server, double handle);
 /* The request whose API handler the task runs; NULL for any other task, and for NULL. */
 request_t *server_request_of(const task_t *task);
+/* Newer settings of a tenant have been seen. */
+void server_adopt(server_t *server, settings_t *settings);
 /* Buffers for the answer being built, emptied by this call. */
 buf_t *server_body(server_t *server);
 buf_t *server_lines(server_t *server);

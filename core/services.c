@@ -3,7 +3,8 @@
 #include "base/err.h"
 #include "tail.h"
 #include "http/client.h"
-#include "sqlite/engine.h"
+#include "redis/redis_cache.h"
+#include "sqlite/sqlite_cache.h"
 #include <stdio.h>
 
 static tenants_t *open_tenants(services_t *services) {
@@ -20,6 +21,26 @@ static tenants_t *open_tenants(services_t *services) {
     return tenants_new(&options);
 }
 
+/* Nothing waits for the server here; a URL that cannot be read is a fault of the settings. */
+static int open_cache(services_t *services, char *why, size_t size) {
+    const config_t *config = &services->config;
+    redis_options_t options = {.url = config->redis_url,
+        .read_url = config->redis_read_url[0] ? config->redis_read_url : NULL,
+        .shared = (int)config->redis_shared,
+        .connect_ms = (uint64_t)config->redis_connect_ms,
+        .command_ms = (uint64_t)config->redis_command_ms};
+    char cause[200] = "out of memory";
+    services->cache = sqlite_cache_ops(services->sqlite);
+    if (!config->redis_url[0]) return 0;
+    services->redis = redis_new(services->loop, &options, cause, sizeof cause);
+    if (services->redis) {
+        services->cache = redis_cache_ops(services->redis);
+        return 0;
+    }
+    snprintf(why, size, "redis_url: %s", cause);
+    return ERR_INVALID;
+}
+
 int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
     memset(services, 0, sizeof *services);
@@ -32,7 +53,8 @@ int services_create(
     services->sqlite = sqlite_new(loop, &options);
     services->http = client_new(&client_options);
     services->tenants = open_tenants(services);
-    if (services->sqlite && services->http && services->tenants) return 0;
+    if (services->sqlite && services->http && services->tenants)
+        return open_cache(services, why, size);
     snprintf(why, size, "out of memory");
     return ERR_NO_MEMORY;
 }

@@ -2,6 +2,7 @@
    tenants. */
 #ifndef PERIGEE_SERVICES_H
 #define PERIGEE_SERVICES_H
+#include "base/cache_ops.h"
 #include "base/loop.h"
 #include "config.h"
 #include "tenant/tenant.h"
@@ -9,12 +10,15 @@
 struct server;
 struct sqlite;
 struct client;
+struct redis;
 
 typedef struct services {
     loop_t *loop;
     config_t config;
     struct sqlite *sqlite;
     struct client *http;
+    struct redis *redis;   /* NULL without the setting redis_url */
+    cache_ops_t cache;     /* of the cache role's engine */
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */
 } services_t;

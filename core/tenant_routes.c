@@ -147,7 +147,7 @@ static const char *answer_with(request_t *request, const value_t *value) {
     buf_t *body = server_body(request->server), *lines = server_lines(request->server);
     answer_t answer = {.status = value->kind == VALUE_NIL ? 204 : 200};
     const char *wrong = NULL;
-    field_put(lines, SPAN("X-Request-ID"), span_of(request->id));
+    reply_put_common(request, lines);
     if (is_answer(value))
         wrong = read_answer(value, lines, body, &answer);
     else
@@ -253,15 +253,16 @@ static void start_visit(visit_t *visit) {
     site_leave(site);
 }
 
-static void start(site_t *site, request_t *request) {
+/* It is inside the site already, because its route is the site's. */
+static void start(request_t *request) {
     visit_t *visit = arena_zalloc(&request->exchange->arena, sizeof *visit);
     if (!visit) {
         reply_problem(request, ERR_NO_MEMORY, NULL);
+        site_leave(request->site);
         return;
     }
-    *visit = (visit_t){.request = request, .site = site, .starting = true};
+    *visit = (visit_t){.request = request, .site = request->site, .starting = true};
     read_json(visit);
-    site_enter(site);
     begin_charge(visit);
     start_visit(visit);
     end_charge(visit);
@@ -283,7 +284,25 @@ static bool is_full(const site_t *site, const request_t *request) {
     return site->inside >= SITE_REQUESTS_MAX || site_rests(site) || (tenant && tenant_wait(tenant));
 }
 
-bool tenant_routes_run(sites_t *sites, request_t *request) {
+static void through_gate(request_t *request, bool passed) {
+    if (passed)
+        start(request);
+    else
+        site_leave(request->site);
+}
+
+static void enter(gate_t *gate, request_t *request, site_t *site) {
+    gate_find(gate, request);
+    if (is_full(site, request)) {
+        reply_problem(request, ERR_BUSY, NULL);
+        return;
+    }
+    site_enter(site);
+    request->site = site;
+    gate_enter(gate, request, through_gate);
+}
+
+bool tenant_routes_run(sites_t *sites, gate_t *gate, request_t *request) {
     /* Not even by a route such as "/:any/:thing". */
     if (path_reserved(request->exchange->path)) return false;
     site_t *site = sites_find(sites, request->settings->slug);
@@ -295,9 +314,7 @@ bool tenant_routes_run(sites_t *sites, request_t *request) {
         refuse_closed(site, request);
     else if (!request->match.route)
         return false;
-    else if (is_full(site, request))
-        reply_problem(request, ERR_BUSY, NULL);
     else
-        start(site, request);
+        enter(gate, request, site);
     return true;
 }

@@ -2,6 +2,8 @@
 local cart = require "api.cart"
 local index = require "shop.index"
 local products = require "api.products"
+local queue = require "shop.queue"
+local read_through = require "lib.read_through"
 local search = require "api.search"
 local stores = require "stores"
 local tenant_shop = require "shop.tenant_shop"
@@ -45,8 +47,11 @@ return {
   tenant_shop = tenant_shop,
 
   background = {
-    { name = "tenants.watch", every_ms = 500, run = tenants.watch },
     { name = "index.sweep", every_ms = 5000, run = index.sweep },
     { name = "cache.sweep", every_ms = 60000, run = stores.cache.sweep },
+    -- These wait for their work themselves; the pause is what a failure costs.
+    { name = "cache.follow", every_ms = 500, run = read_through.follow },
+    { name = "cache.refresh", every_ms = 500, run = read_through.refresh },
+    { name = "queue.work", every_ms = 500, run = queue.work },
   },
 }

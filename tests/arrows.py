@@ -20,6 +20,8 @@ LIBRARIES = {
     "yyjson.h": {"core/lua", "core/tenant", "core"},
     "curl/": {"bindings/http"},
     "sqlite3.h": {"bindings/sqlite"},
+    "hiredis/": {"bindings/redis"},
+    "openssl/": {"bindings/redis"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

@@ -5,6 +5,7 @@ A part is a function that returns a list of (name, output, passed, failed). The 
 "N passed, N failed"; the exit code is 0 only when nothing failed and every part counted something.
 """
 import concurrent.futures
+import functools
 import glob
 import os
 import re
@@ -21,6 +22,8 @@ ASAN = {
 }
 # Seconds after which a single program counts as hung. Twenty times what the slowest takes, for busy machines.
 CEILING = 900
+# The explicit short run: without the tests that need servers.
+EMBEDDED = os.environ.get("ENGINES") == "embedded"
 OK = re.compile(r"^ok\b", re.M)
 NOT_OK = re.compile(r"^not ok\b(?!.*# SKIP)", re.M)
 SKIPPED = re.compile(r"^(?:not )?ok\b.*# SKIP.*", re.M)
@@ -112,6 +115,8 @@ def scripts(pattern, folder, env=None, workers=2):
     binary = os.path.join(ROOT, folder, "perigee")
     whole = dict(env or {}, PERIGEE_BIN=binary)
     files = sorted(glob.glob(os.path.join(ROOT, "tests", pattern)))
+    if EMBEDDED:
+        files = [name for name in files if not os.path.basename(name).startswith("test_redis_")]
     return many([(os.path.relpath(name, ROOT), ["python3", name], whole) for name in files], workers)
 
 
@@ -129,6 +134,11 @@ def part_hostile():
 
 def part_examples():
     return scripts("examples/test_*.py", "build")
+
+
+def part_chaos():
+    """Each point once; `./dev chaos` does more of each."""
+    return scripts("chaos/test_*.py", "build")
 
 
 def part_asan():
@@ -155,6 +165,16 @@ def part_fuzz():
     return results + many(jobs)
 
 
+def chaos(names):
+    """The chaos tests of these names (none: all) as parts."""
+    files = glob.glob(os.path.join(ROOT, "tests", "chaos", "test_*.py"))
+    known = {os.path.basename(name)[5:-3] for name in files}
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"run.py: no such chaos test: {name} (there are {', '.join(sorted(known))})")
+    return {name: functools.partial(scripts, f"chaos/test_{name}.py", "build") for name in names or sorted(known)}
+
+
 PARTS = {name[5:]: value for name, value in list(globals().items()) if name.startswith("part_")}
 
 
@@ -162,21 +182,26 @@ def main(argv):
     if argv == ["--list"]:
         print("\n".join(PARTS))
         return 0
-    unknown = [name for name in argv if name not in PARTS]
+    parts = PARTS
+    if argv[:1] == ["--chaos"]:
+        parts, argv = chaos(argv[1:]), []
+    unknown = [name for name in argv if name not in parts]
     if unknown:
         print(f"run.py: no such part: {', '.join(unknown)} (--list names them)", file=sys.stderr)
         return 2
+    if EMBEDDED:
+        print("ENGINES=embedded: the parts that need Redis are left out", flush=True)
     passed = failed = 0
-    for part in argv or PARTS:
+    for part in argv or parts:
         start = time.monotonic()
         good = bad = 0
-        for name, output, ok, not_ok in PARTS[part]():
+        for name, output, ok, not_ok in parts[part]():
             good, bad = good + ok, bad + not_ok
             for line in SKIPPED.findall(output):
                 print(f"skipped: {name}: {line}", flush=True)
             if not_ok:
                 print(f"--- {part}: {name}\n{output}\n---", flush=True)
-        if good + bad == 0:
+        if good + bad == 0 and not (EMBEDDED and part == "chaos"):
             bad = 1
             print(f"--- {part}: nothing ran", flush=True)
         passed, failed = passed + good, failed + bad

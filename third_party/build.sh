@@ -44,6 +44,17 @@ build_yyjson() {
     cp yyjson.h "$prefix/include/"
 }
 
+build_hiredis() {
+    cd "$1"
+    # The sources name their own headers; what is installed is namespaced, so that read.h collides with nothing.
+    for file in alloc async hiredis net read sds ssl sockcompat; do
+        cc -O2 -g -fPIC -c "$file.c" -o "$file.o"
+    done
+    ar rcs "$prefix/lib/libhiredis.a" alloc.o async.o hiredis.o net.o read.o sds.o ssl.o sockcompat.o
+    mkdir -p "$prefix/include/hiredis"
+    cp alloc.h async.h hiredis.h hiredis_ssl.h read.h sds.h "$prefix/include/hiredis/"
+}
+
 grep -v '^#' "$here/sources.txt" | while read -r name version licence package sha folder; do
     stamp=$prefix/stamps/$name-$sha
     [ ! -e "$stamp" ] || continue

@@ -233,6 +233,34 @@ static int make_for_rules(reader_t *reader) {
     return err ? err : overlay(reader, list, count);
 }
 
+static int read_limit(reader_t *reader, const value_pair_t *pair, settings_limit_t *out) {
+    char why[200] = "must be text such as 600/60s";
+    int name = (int)(pair->key.len < 64 ? pair->key.len : 64);
+    bool text = pair->value->kind == VALUE_STRING;
+    out->name = pair->key;
+    if (text && rate_read(pair->value->string, &out->rate, why, sizeof why) == 0) return 0;
+    return refuse(reader, "settings.rateLimits[\"%.*s\"]: %s", name, pair->key.ptr, why);
+}
+
+static int read_limits(reader_t *reader) {
+    settings_t *settings = reader->settings;
+    const value_t *table = value_field(&settings->settings, "rateLimits");
+    bool empty =
+        !table || table->kind == VALUE_NIL || (table->kind == VALUE_LIST && table->list.count == 0);
+    if (empty) return 0;
+    if (table->kind != VALUE_TABLE)
+        return refuse(reader, "settings.rateLimits must be an object of routes and rates");
+    size_t count = table->table.count;
+    settings_limit_t *limits = arena_zalloc(&settings->arena, (count + 1) * sizeof *limits);
+    if (!limits) return refuse(reader, "out of memory");
+    settings->limits = limits;
+    settings->nlimits = count;
+    int err = 0;
+    for (size_t i = 0; i < count && !err; i++)
+        err = read_limit(reader, &table->table.pairs[i], &limits[i]);
+    return err;
+}
+
 static int read_all(reader_t *reader, const value_t *document) {
     settings_t *settings = reader->settings;
     if (document->kind != VALUE_TABLE)
@@ -248,6 +276,7 @@ static int read_all(reader_t *reader, const value_t *document) {
     if (!err) err = read_currency(reader);
     if (!err) err = read_zone(reader);
     if (!err) err = read_choices(reader);
+    if (!err) err = read_limits(reader);
     return err ? err : make_for_rules(reader);
 }
 

@@ -3,11 +3,19 @@
 #define PERIGEE_TENANT_SETTINGS_H
 #include "base/clock.h"
 #include "base/money.h"
+#include "base/rate.h"
 #include "lua/value.h"
 
 typedef enum { ON_RULE_ERROR_LAST_GOOD, ON_RULE_ERROR_REFUSE } on_rule_error_t;
 
-/* Immutable once made; counted, because a request in flight may outlive a change. */
+/* One entry of settings.rateLimits: "/api/products" (all its methods together), "POST /api/products", or "*" (each
+   route that has no rate of its own). */
+typedef struct settings_limit {
+    span_t name;
+    rate_limit_t rate; /* count 0: no limit */
+} settings_limit_t;
+
+/* Immutable once made, but for `seen`; counted, because a request in flight may outlive a change. */
 typedef struct settings {
     int refs;
     arena_t arena;
@@ -26,6 +34,9 @@ typedef struct settings {
     bool round_per_order;          /* settings.taxRounding: "line" (default), "order" */
     on_rule_error_t on_rule_error; /* settings.onRuleError: "last_good" (default), "refuse" */
     const zone_t *zone;            /* settings.timeZone, "UTC" by default */
+    const settings_limit_t *limits;
+    size_t nlimits;
+    uint64_t seen; /* hash of the stored text these were last compared with; 0: never */
 } settings_t;
 
 /* From the document (copied). NULL with a sentence that names the field in why: an unknown currency or time zone, a

@@ -3,6 +3,7 @@
 -- Each change of a product sets `pending` and raises `rev` in the same write. Indexing puts the product in the index
 -- and then clears the mark, guarded by rev: who indexed an older state finds the guard not met and looks again. What
 -- a crash leaves pending is found by the sweep.
+local generation = require "shop.generation"
 local problem = require "lib.problem"
 local stores = require "stores"
 
@@ -10,11 +11,6 @@ local index = {}
 
 local PRODUCTS = "products"
 local BATCH = 100
-
--- Search answers are cached under this generation; raising it forgets them all.
-local function changed(tenant_id)
-  stores.cache.bump(tenant_id, "search")
-end
 
 -- Clears the mark of one indexed product. Returns the product to index again when it has changed meanwhile.
 local function settle(tenant_id, product)
@@ -31,8 +27,9 @@ local function settle(tenant_id, product)
   return newer
 end
 
--- Brings the products' latest states into the index.
+-- Brings the products' latest states into the index. Lists have changed already, searches have when it is done.
 function index.put(tenant_id, products)
+  generation.raise(tenant_id)
   local left = products
   for _ = 1, 5 do
     if #left == 0 then break end
@@ -41,13 +38,13 @@ function index.put(tenant_id, products)
     for _, product in ipairs(left) do again[#again + 1] = settle(tenant_id, product) end
     left = again
   end
-  changed(tenant_id)
+  generation.raise(tenant_id)
 end
 
 -- Takes a product out, before its document goes: the mark is set by then, so that a crash in between indexes it again.
 function index.remove(tenant_id, id)
   problem.check(stores.search.remove(tenant_id, id))
-  changed(tenant_id)
+  generation.raise(tenant_id)
 end
 
 local function sweep_tenant(tenant_id)

@@ -1,6 +1,8 @@
 -- products.lua: what a shop does with its products; every write goes through the schema and reaches the index.
+local generation = require "shop.generation"
 local index = require "shop.index"
 local problem = require "lib.problem"
+local read_through = require "lib.read_through"
 local schema = require "schema.product"
 local stores = require "stores"
 
@@ -9,6 +11,8 @@ local products = {}
 local COLLECTION = "products"
 -- A change that meets another one in between is made again on the newer state this many times.
 local TRIES = 20
+-- A list may be served again for so long; a change of a product ends it at once, because it changes the key.
+local KEPT = { ttl_s = 120, stale = true }
 
 -- What the schema must know of the shop.
 function products.context(tenant)
@@ -39,9 +43,22 @@ function products.by_ids(tenant, ids)
   return by_id
 end
 
+local function find(tenant, options)
+  local list, position = problem.check(stores.documents.find(tenant.id, COLLECTION, options))
+  return { items = list, position = position }
+end
+
 -- A page of products: options are those of the document store's find. Returns the list and the next position.
 function products.list(tenant, options)
-  return problem.check(stores.documents.find(tenant.id, COLLECTION, options))
+  local number = generation.of(tenant.id)
+  local page
+  if number then
+    page = read_through.get(tenant.id, ("products:%d:%s"):format(number, ident.sha256(json.encode(options))), KEPT,
+      function() return find(tenant, options) end)
+  else
+    page = find(tenant, options)
+  end
+  return page.items, page.position
 end
 
 -- The fields that only the server sets, on a new product.
@@ -210,7 +227,7 @@ function products.remove(tenant, id, match)
     if marked then
       index.remove(tenant.id, id)
       local done, text, name = stores.documents.delete(tenant.id, COLLECTION, id, { version = product.version })
-      if done or name == "not_found" then return end
+      if done or name == "not_found" then return generation.raise(tenant.id) end
       if name ~= "precondition_failed" then problem.of_failure(text, name) end
     end
   end

@@ -1,12 +1,14 @@
 -- search.lua: finds products through the search role and shows them as the documents hold them now.
+local generation = require "shop.generation"
 local problem = require "lib.problem"
 local products = require "shop.products"
+local read_through = require "lib.read_through"
 local stores = require "stores"
 
 local search = {}
 
--- How long an answer may be served again; a change of a product ends it at once.
-local CACHE_S = 120
+-- An answer may be served again for so long; a change of a product ends it at once, because it changes the key.
+local KEPT = { ttl_s = 120, stale = true }
 -- Bounds of the price facet in minor units, unless the shop's settings name its own (priceRanges, as amounts).
 local PRICE_BOUNDS = { 2500, 5000, 10000 }
 
@@ -68,14 +70,10 @@ end
 
 -- Answers { items, total, facets }. wanted is the search role's query; key names the very same question.
 function search.query(tenant, wanted, key)
-  local generation = stores.cache.generation(tenant.id, "search") or 0
-  key = ("search:%s:%s"):format(generation, ident.sha256(key))
-  local text = stores.cache.get(tenant.id, key)
-  local cached = text and json.decode(text)
-  if cached then return cached end
-  local found = run(tenant, wanted)
-  stores.cache.set(tenant.id, key, json.encode(found), CACHE_S)
-  return found
+  local number = generation.of(tenant.id)
+  if not number then return run(tenant, wanted) end
+  return read_through.get(tenant.id, ("search:%d:%s"):format(number, ident.sha256(key)), KEPT,
+    function() return run(tenant, wanted) end)
 end
 
 function search.suggest(tenant, text, size)

@@ -1,12 +1,15 @@
 -- tenants.lua: finds the tenant of a request and keeps the tenants' documents in step with their tenant.json.
 local problem = require "lib.problem"
+local read_through = require "lib.read_through"
 local schema = require "schema.tenant"
 local stores = require "stores"
 
 local tenants = {}
 
--- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost.
+-- config:{tenant} in the cache role, and how long a changed setting may stay unseen if its invalidation is lost. While
+-- the cache and the documents are both away, the last known settings serve on.
 local KEY, TTL_S = "config", 300
+local KEPT = { ttl_s = TTL_S, negative_s = 10, copy = true, stale_s = tonumber(process.config "config_stale_s") }
 
 -- Where a document is found by something else than its id: only the id is remembered here, the document always comes
 -- from the cache role, so that a change reaches every process.
@@ -24,24 +27,12 @@ local function remember(tenant)
   end
 end
 
--- Counts the changes of tenants' documents: what each process looks at to notice them.
-local function generation()
-  return problem.check(stores.cache.generation("*", "tenants"))
-end
-
 -- The tenant of an id, from the cache role or else from the documents.
 function tenants.get(id)
-  local text = stores.cache.get(id, KEY)
-  local cached = text and json.decode(text)
-  if cached then return cached end
-  local before = generation()
-  local document = problem.check(stores.documents.get("*", "tenants", id))
-  if not document then return nil end
-  local tenant = schema:view(document)
-  stores.cache.set(id, KEY, json.encode(tenant), TTL_S)
-  -- A change after the read has deleted the key before it was set: what is old must not stay.
-  if generation() ~= before then stores.cache.delete(id, KEY) end
-  return tenant
+  return read_through.get(id, KEY, KEPT, function()
+    local document = problem.check(stores.documents.get("*", "tenants", id))
+    return document and schema:view(document)
+  end)
 end
 
 -- The tenant whose field (slug, subdomain, customDomain, id) has this text, or nil.
@@ -56,28 +47,12 @@ function tenants.find(field, text)
   return tenant
 end
 
--- Also when another worker has made the change: each one keeps settings of its own.
--- In this process, whose server forgets the tenants it keeps, too.
-local function forget_here()
+-- Each worker keeps settings of its own, beside what is cached.
+read_through.on_change(function(_, key)
+  if key and key ~= KEY then return end
   ids = {}
   process.forget_tenants()
-end
-
--- Everywhere. The count moves before the key goes: tenants.get counts on that order.
-local function forget(id)
-  problem.check(stores.cache.bump("*", "tenants"))
-  problem.check(stores.cache.delete(id, KEY))
-  forget_here()
-end
-
-local seen
-
--- Each second, in each process: another one may have changed a tenant.
-function tenants.watch()
-  local now = generation()
-  if seen and seen ~= now then forget_here() end
-  seen = now
-end
+end)
 
 local function insert(clean, digest)
   clean.id = clean.id or ident.uuid()
@@ -87,7 +62,6 @@ local function insert(clean, digest)
   local _, text, name = stores.documents.insert("*", "tenants", clean)
   -- Another worker was first: its document is the same one.
   if name and name ~= "conflict" then problem.of_failure(text, name) end
-  forget(clean.id)
 end
 
 local function replace(known, clean, digest)
@@ -112,7 +86,7 @@ local function seed_one(document)
   local known = found[1]
   if not known then return insert(clean, digest) end
   if known.seed ~= digest then replace(known, clean, digest) end
-  forget(known.id)
+  read_through.changed(known.id, KEY)
 end
 
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has

@@ -1,6 +1,7 @@
 -- contract.lua: states what every engine of a role must offer, and checks that a store has it all.
 --
--- Every function takes the tenant's id first ("*" only for the collection `tenants`) and may wait. What is absent is a
+-- Every function takes the tenant's id first ("*" only for the collection `tenants` and for what is the platform's) and
+-- may wait. Queues are the platform's: a message names its tenant. What is absent is a
 -- plain nil. A failure is nil, a sentence, and a name; those listed are the ones a caller must expect, beside
 -- `unavailable`, `timeout`, `busy`, `cancelled` and `closed`, which any call may meet.
 local contract = {}
@@ -25,7 +26,8 @@ contract.documents = {
 }
 
 contract.cache = {
-  get = { "tenant, key", "text or nil", {} },
+  -- options: stale = true when a value that a replica holds, a little older, will do
+  get = { "tenant, key, options", "text or nil", {} },
   set = { "tenant, key, text, ttl_s", "true", { "invalid" } },
   -- true when the key was free, and is now taken
   add = { "tenant, key, text, ttl_s", "boolean", { "invalid" } },
@@ -39,6 +41,36 @@ contract.cache = {
     { "precondition_failed", "invalid" } },
   -- true also when there was no cart, unless a version was asked for
   cart_delete = { "tenant, session, { version }", "true", { "precondition_failed" } },
+  session_get = { "tenant, id", "text or nil", {} },
+  -- ttl_s: 30 days unless given
+  session_set = { "tenant, id, text, ttl_s", "true", { "invalid" } },
+  session_delete = { "tenant, id", "true", {} },
+  -- Who gets the lock owns it until ttl_s have passed or it is given back; nil when another one has it. `fence` is
+  -- higher than that of every owner before: whatever the lock protects refuses lower ones, so that an owner who was
+  -- late spoils nothing. Tenant "*" is the platform.
+  lock = { "tenant, name, ttl_s", "{ token, fence } or nil", { "invalid" } },
+  -- false when it is not the token's any more
+  renew = { "tenant, name, token, ttl_s", "boolean", { "invalid" } },
+  unlock = { "tenant, name, token", "boolean", {} },
+  -- A token bucket: limit requests in window_s seconds, of which burst may come at once. Counts this one, when allowed.
+  take = { "tenant, route, { limit, window_s, burst }", "{ allowed, limit, remaining, reset_s, retry_s }",
+    { "invalid" } },
+  publish = { "tenant, channel, text", "true", {} },
+  -- An iterator: for text in subscription do. It waits; `next(ms)` waits for so long (then nil, text, "timeout"), and
+  -- `close()` ends it. It yields false where texts may have been missed, and beside it whether it is live now: when it
+  -- has become so, the first time too, and when it was lost. Whatever was learnt by messages counts as changed then.
+  subscribe = { "tenant, channel", "subscription", {} },
+  -- At least once: what is pushed is given out until it is acknowledged. `id` (a new one, unless given) is how a
+  -- consumer knows what it has done already.
+  queue_push = { "tenant, queue, payload, { id }", "id", { "busy" } },
+  -- Up to count (10) of what waits, or was given out and left for claim_ms (60000); waits up to wait_ms (0) for it.
+  -- What was given out more than `tries` (5) times goes to the dead letters.
+  queue_take = { "queue, consumer, { count, wait_ms, claim_ms, tries }",
+    "list of { entry, id, tenant, payload, tries }", {} },
+  queue_ack = { "queue, message", "true", {} },
+  -- to the dead letters, now
+  queue_bury = { "queue, message, why", "true", {} },
+  queue_dead = { "queue, { count }", "list of { entry, id, tenant, payload, tries, why }", {} },
   -- deletes what has expired; nobody sees it before that either
   sweep = { "", "number", {} },
 }

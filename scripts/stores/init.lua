@@ -8,8 +8,14 @@ local function embedded(role)
   return contract.check(role, require("stores." .. role .. ".sqlite").open(role))
 end
 
+-- The server has opened the driver when, and only when, the setting redis_url names a Redis.
+local function cache()
+  if not package.loaded["redis.native"] then return embedded "cache" end
+  return contract.check("cache", require("stores.cache.redis").open())
+end
+
 stores.documents = embedded "documents"
-stores.cache = embedded "cache"
+stores.cache = cache()
 stores.search = embedded "search"
 
 return stores

@@ -12,6 +12,7 @@
 ---@field json any the decoded body; raises 400 or 415 when there is none
 ---@field tenant Tenant
 ---@field session string? of the cookie perigee_session or the header X-Session-ID
+---@field session_data any the stored session; on routes with a rate limit or with `session` in main.lua's table
 ---@field role "owner"|nil what the request's key allows
 ---@field request_id string
 ---@field client { address: string, scheme: "http"|"https" }
@@ -32,6 +33,7 @@
 ---@field freeShippingThreshold string|Decimal|number|nil
 ---@field lowStockThreshold integer?
 ---@field timeZone string?
+---@field rateLimits table<string, string>? by "/api/products", "POST /api/products" or "*": "600/60s"
 
 ---@class Answer
 ---@field status integer

@@ -43,8 +43,9 @@ function documents.delete_all(tenant, collection) end
 
 ---@class Cache
 local cache = {}
+---@param options { stale: boolean }? stale: a replica's value will do
 ---@return string?
-function cache.get(tenant, key) end
+function cache.get(tenant, key, options) end
 function cache.set(tenant, key, text, ttl_s) end
 ---@return boolean taken
 function cache.add(tenant, key, text, ttl_s) end
@@ -59,6 +60,52 @@ function cache.cart_load(tenant, session) end
 function cache.cart_save(tenant, session, change) end
 ---@return true?, string? why, string? name
 function cache.cart_delete(tenant, session, options) end
+---@return string?
+function cache.session_get(tenant, id) end
+function cache.session_set(tenant, id, text, ttl_s) end
+function cache.session_delete(tenant, id) end
+---@return { token: string, fence: integer }? lock nil when another one has it
+function cache.lock(tenant, name, ttl_s) end
+---@return boolean mine
+function cache.renew(tenant, name, token, ttl_s) end
+---@return boolean mine
+function cache.unlock(tenant, name, token) end
+---@param options { limit: integer, window_s: number, burst: integer? }
+---@return { allowed: boolean, limit: integer, remaining: integer, reset_s: integer, retry_s: integer }?
+function cache.take(tenant, route, options) end
+function cache.publish(tenant, channel, text) end
+
+---Called, it waits for the next text; false where some may have been missed.
+---@class Subscription
+---@overload fun(): string|false|nil
+local subscription = {}
+---@return string|false|nil text, string? why, string? name
+function subscription:next(ms) end
+function subscription:close() end
+
+---@return Subscription?
+function cache.subscribe(tenant, channel) end
+
+---@class Message
+---@field entry string|integer
+---@field id string
+---@field tenant string
+---@field payload string
+---@field tries integer
+---@field why string? of a dead letter
+
+---@return string? id
+function cache.queue_push(tenant, queue, payload, options) end
+---@param options { count: integer?, wait_ms: integer?, claim_ms: integer?, tries: integer? }?
+---@return Message[]?
+function cache.queue_take(queue, consumer, options) end
+---@param message Message
+function cache.queue_ack(queue, message) end
+---@param message Message
+---@param why string
+function cache.queue_bury(queue, message, why) end
+---@return Message[]?
+function cache.queue_dead(queue, options) end
 ---@return integer?
 function cache.sweep() end
 

@@ -156,4 +156,187 @@ test("an expired cart starts anew", function(t, store)
   t.equal(store.cart_load(tenant, "s").fields, { b = "1" })
 end)
 
+test("a session is kept for its shopper alone", function(t, store)
+  local tenant, id = t.uuid(), t.uuid()
+  t.equal(store.session_get(tenant, id), nil)
+  t.equal(store.session_set(tenant, id, '{"userId":"u"}'), true)
+  t.equal(store.session_get(tenant, id), '{"userId":"u"}')
+  t.equal(store.session_get(t.uuid(), id), nil)
+  t.equal(store.get(tenant, "session:" .. id), '{"userId":"u"}', "the same key")
+  t.equal(store.session_delete(tenant, id), true)
+  t.equal(store.session_get(tenant, id), nil)
+  t.works(store.session_set(tenant, id, "short", 0.001))
+  until_equal(t, nil, function() return (store.session_get(tenant, id)) end)
+end)
+
+test("one of many gets a lock, and only the owner gives it back", function(t, store)
+  local tenant, calls = t.uuid(), {}
+  for i = 1, 20 do calls[i] = function() return store.lock(tenant, "stock:p", DAY) end end
+  local owner
+  for _, result in ipairs(wait_all(calls)) do
+    t.ok(result.ok and result[3] == nil, "an answer")
+    t.ok(not (owner and result[1]), "one owner")
+    owner = owner or result[1]
+  end
+  t.ok(owner, "an owner")
+  t.equal(store.unlock(tenant, "stock:p", "another"), false)
+  t.equal(store.lock(tenant, "stock:p", DAY), nil)
+  t.ok(store.lock(t.uuid(), "stock:p", DAY), "another tenant's")
+  t.equal(store.unlock(tenant, "stock:p", owner.token), true)
+  t.equal(store.unlock(tenant, "stock:p", owner.token), false)
+  local after = t.works(store.lock(tenant, "stock:p", DAY))
+  t.ok(after.fence > owner.fence and after.token ~= owner.token, "a new owner with a higher number")
+end)
+
+test("a lock that was not renewed passes on, with a higher number", function(t, store)
+  local tenant = t.uuid()
+  local first = t.works(store.lock(tenant, "l", 0.001))
+  local second
+  until_equal(t, true, function()
+    second = second or store.lock(tenant, "l", DAY)
+    return second ~= nil
+  end)
+  t.ok(second.fence > first.fence, "the number grows")
+  t.equal(store.renew(tenant, "l", first.token, DAY), false)
+  t.equal(store.unlock(tenant, "l", first.token), false)
+  t.equal(store.renew(tenant, "l", second.token, 0.001), true)
+  local third
+  until_equal(t, true, function()
+    third = third or store.lock(tenant, "l", DAY)
+    return third ~= nil
+  end)
+  t.ok(third.fence > second.fence, "the number grows")
+  t.fails("invalid", store.lock(tenant, "l", 0))
+end)
+
+test("a rate lets through what it says, of any number at once", function(t, store)
+  local tenant, calls, allowed = t.uuid(), {}, 0
+  local rate = { limit = 10, window_s = DAY }
+  for i = 1, 40 do calls[i] = function() return store.take(tenant, "/api/products", rate) end end
+  for _, result in ipairs(wait_all(calls)) do
+    local verdict = t.works(result[1], result[2], result[3])
+    t.equal(verdict.limit, 10)
+    if verdict.allowed then
+      allowed = allowed + 1
+      t.equal(verdict.retry_s, 0)
+    else
+      t.equal(verdict.remaining, 0)
+      t.ok(verdict.retry_s >= 1 and verdict.retry_s <= DAY / 10 and verdict.reset_s <= DAY, "when to come back")
+    end
+  end
+  t.equal(allowed, 10)
+  t.equal(store.take(tenant, "/api/cart", rate).remaining, 9)
+  t.equal(store.take(t.uuid(), "/api/products", rate).allowed, true)
+end)
+
+test("a rate's burst is its own, and it fills again", function(t, store)
+  local tenant = t.uuid()
+  local rate = { limit = 1000, window_s = 1, burst = 2 }
+  t.equal(store.take(tenant, "r", rate).remaining, 1)
+  until_equal(t, 1, function() return store.take(tenant, "r", rate).remaining end)
+  t.equal(store.take(tenant, "c", { limit = 1, window_s = DAY }).allowed, true)
+  until_equal(t, true, function() return store.take(tenant, "c", rate).allowed end)
+  local slow = { limit = 1, window_s = DAY, burst = 2 }
+  t.equal(store.take(tenant, "s", slow).allowed, true)
+  t.equal(store.take(tenant, "s", slow).allowed, true)
+  t.equal(store.take(tenant, "s", slow).allowed, false)
+  t.fails("invalid", store.take(tenant, "r", { limit = 0, window_s = 1 }))
+  t.fails("invalid", store.take(tenant, "r", { limit = 1, window_s = 0 }))
+end)
+
+test("what is published reaches the channel's subscribers in order", function(t, store)
+  local tenant = t.uuid()
+  local one, other = t.works(store.subscribe(tenant, "changed")), t.works(store.subscribe(tenant, "changed"))
+  local stranger = t.works(store.subscribe(t.uuid(), "changed"))
+  for _, subscription in ipairs { one, other, stranger } do t.equal(subscription(), false, "it is live") end
+  t.equal(store.publish(tenant, "else", "x"), true)
+  for i = 1, 3 do t.equal(store.publish(tenant, "changed", "m" .. i), true) end
+  for _, subscription in ipairs { one, other } do
+    local seen = {}
+    for text in subscription do
+      seen[#seen + 1] = text
+      if #seen == 3 then break end
+    end
+    t.equal(seen, { "m1", "m2", "m3" })
+    subscription:close()
+  end
+  t.fails("timeout", stranger:next(100))
+  stranger:close()
+end)
+
+test("a subscriber that waits gets what is published meanwhile", function(t, store)
+  local tenant = t.uuid()
+  local subscription = t.works(store.subscribe(tenant, "c"))
+  t.equal(subscription(), false)
+  local results = wait_all {
+    function() return subscription() end,
+    function() return store.publish(tenant, "c", "zwei \0 é") end,
+  }
+  t.equal({ results[1][1], results[2][1] }, { "zwei \0 é", true })
+  subscription:close()
+end)
+
+test("what is pushed is taken once, in order, and is gone when acknowledged", function(t, store)
+  local tenant, queue = t.uuid(), "q" .. t.uuid()
+  t.equal(store.queue_take(queue, "w1"), {})
+  t.equal(store.queue_push(tenant, queue, "one", { id = "a" }), "a")
+  t.equal(store.queue_push(tenant, queue, "zwei \0 é", { id = "b" }), "b")
+  t.ok(#t.works(store.queue_push(tenant, queue, "three")) > 8, "an id of its own")
+  local taken = t.works(store.queue_take(queue, "w1", { count = 2 }))
+  t.equal(t.pluck(taken, "id"), { "a", "b" })
+  t.equal(t.pluck(taken, "payload"), { "one", "zwei \0 é" })
+  t.equal({ taken[1].tenant, taken[1].tries }, { tenant, 1 })
+  local rest = t.works(store.queue_take(queue, "w2"))
+  t.equal(t.pluck(rest, "payload"), { "three" })
+  for _, message in ipairs(taken) do t.equal(store.queue_ack(queue, message), true) end
+  t.equal(store.queue_ack(queue, rest[1]), true)
+  t.equal(store.queue_take(queue, "w1", { claim_ms = 0 }), {})
+end)
+
+test("of consumers side by side each gets its own", function(t, store)
+  local tenant, queue, calls, seen = t.uuid(), "q" .. t.uuid(), {}, {}
+  for i = 1, 30 do t.works(store.queue_push(tenant, queue, "p", { id = tostring(i) })) end
+  for i = 1, 10 do calls[i] = function() return store.queue_take(queue, "w" .. i, { count = 3 }) end end
+  for _, result in ipairs(wait_all(calls)) do
+    for _, message in ipairs(t.works(result[1], result[2], result[3])) do
+      t.ok(not seen[message.id], "given to one")
+      seen[message.id] = true
+    end
+  end
+  for i = 1, 30 do t.ok(seen[tostring(i)], "all are given") end
+end)
+
+test("what a consumer left is given to the next, and in the end to the dead letters", function(t, store)
+  local tenant, queue = t.uuid(), "q" .. t.uuid()
+  t.works(store.queue_push(tenant, queue, "work", { id = "j" }))
+  for tries = 1, 3 do
+    local taken = t.works(store.queue_take(queue, "w" .. tries, { claim_ms = 0, tries = 3 }))
+    t.equal({ #taken, taken[1].id, taken[1].tries }, { 1, "j", tries })
+  end
+  t.equal(store.queue_take(queue, "w", { claim_ms = 0, tries = 3 }), {})
+  local dead = t.works(store.queue_dead(queue))
+  t.equal({ #dead, dead[1].id, dead[1].tenant, dead[1].payload, dead[1].tries }, { 1, "j", tenant, "work", 3 })
+  t.ok(#dead[1].why > 0, "a reason")
+  t.equal(store.queue_take(queue, "w", { claim_ms = 0 }), {})
+end)
+
+test("a consumer can give a message up at once", function(t, store)
+  local tenant, queue = t.uuid(), "q" .. t.uuid()
+  t.works(store.queue_push(tenant, queue, "work", { id = "j" }))
+  local taken = t.works(store.queue_take(queue, "w"))
+  t.equal(store.queue_bury(queue, taken[1], "no handler"), true)
+  t.equal(t.works(store.queue_dead(queue))[1].why, "no handler")
+  t.equal(store.queue_take(queue, "w", { claim_ms = 0 }), {})
+end)
+
+test("a consumer waits for work, up to its time", function(t, store)
+  local tenant, queue = t.uuid(), "q" .. t.uuid()
+  t.equal(store.queue_take(queue, "w", { wait_ms = 30 }), {})
+  local results = wait_all {
+    function() return store.queue_take(queue, "w", { wait_ms = 30000 }) end,
+    function() return store.queue_push(tenant, queue, "work", { id = "j" }) end,
+  }
+  t.equal(t.pluck(t.works(results[1][1], results[1][2]), "id"), { "j" })
+end)
+
 return tests

@@ -1,7 +1,7 @@
 -- run.lua: runs the contract tests of every role against the engines that `stores` has picked, and prints TAP.
 --
--- perigee script tests/contract/run.lua [role …]. Every test works in tenants of its own, so that several processes can
--- run it on one data folder at the same time.
+-- perigee script tests/contract/run.lua [role or module …]. Every test works in tenants of its own, so that several
+-- processes can run it on one data folder at the same time.
 local stores = require "stores"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)run%.lua$" or "tests/contract/"
@@ -73,9 +73,16 @@ end
 
 local number, failed = 0, 0
 
+-- What is tested beside the roles: `redis` only where the cache role is on Redis.
+local MODULES = { redis = "lib.redis", read_through = "lib.read_through", queue = "shop.queue" }
+
+local function subject_of(role)
+  return MODULES[role] and require(MODULES[role]) or stores[role]
+end
+
 local function run(role, test)
   number = number + 1
-  local ok, why = xpcall(function() test.run(t, stores[role]) end, debug.traceback)
+  local ok, why = xpcall(function() test.run(t, subject_of(role)) end, debug.traceback)
   print(("%s %d - %s: %s"):format(ok and "ok" or "not ok", number, role, test.name))
   if ok then return end
   failed = failed + 1

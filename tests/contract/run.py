@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py: runs the contract tests with the real binary: on a folder of its own, then twice at once on one folder."""
+"""run.py: runs the contract tests with the real binary: alone, then twice at once; embedded, then on a real Redis."""
 import os
 import shutil
 import subprocess
@@ -7,13 +7,23 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from lib import engines  # noqa: E402 pylint: disable=wrong-import-position
+
 PROGRAM = os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee"))
 DEADLINE_S = 300
 
 
-def start(folder):
-    return subprocess.Popen([PROGRAM, "script", os.path.join("tests", "contract", "run.lua")], cwd=ROOT,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, PERIGEE_DATA=folder))
+# What each engine stands for; and what takes from others when it is not alone.
+EMBEDDED_ROLES = ["documents", "cache", "search", "read_through"]
+REDIS_ROLES = ["cache", "redis", "read_through"]
+ALONE = ["queue"]
+
+
+def start(folder, roles, settings):
+    return subprocess.Popen([PROGRAM, "script", os.path.join("tests", "contract", "run.lua"), *roles], cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=dict(os.environ, PERIGEE_DATA=folder, **settings))
 
 
 def finish(process):
@@ -26,34 +36,54 @@ def finish(process):
     return process.returncode, output.decode().splitlines(), errors.decode()
 
 
-def together(count):
+def together(count, roles, settings):
     """Runs count processes at once on one new folder."""
     folder = tempfile.mkdtemp(prefix="perigee-contract-")
     try:
-        return [finish(process) for process in [start(folder) for _ in range(count)]]
+        return [finish(process) for process in [start(folder, roles, settings) for _ in range(count)]]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class Report:
+    """One TAP stream of many runs."""
+
+    def __init__(self):
+        self.number = self.failures = 0
+
+    def line(self, fine, text):
+        self.number += 1
+        self.failures += not fine
+        print(f"{'ok' if fine else 'not ok'} {self.number} - {text}")
+
+    def run(self, label, outcome):
+        code, lines, errors = outcome
+        for line in lines:
+            if line.startswith(("ok ", "not ok ")):
+                verdict, rest = line.split(" - ", 1)
+                self.line(verdict.startswith("ok"), f"{label}: {rest}")
+            elif line.startswith("#"):
+                print(line)
+        if code != 0 or not any(line.startswith("1..") for line in lines):
+            self.line(False, f"{label}: the run ended with {code}")
+            print("# " + errors.replace("\n", "\n# "))
+
+    def engine(self, name, roles, settings):
+        for label, count, more in (("alone", 1, ALONE), ("two at once", 2, [])):
+            for outcome in together(count, roles + more, settings):
+                self.run(f"{name}, {label}", outcome)
+
+
 def main():
-    number = failures = 0
-    for label, count in (("alone", 1), ("two at once", 2)):
-        for code, lines, errors in together(count):
-            for line in lines:
-                if line.startswith(("ok ", "not ok ")):
-                    number += 1
-                    verdict, rest = line.split(" - ", 1)
-                    failures += verdict.startswith("not")
-                    print(f"{verdict.rsplit(' ', 1)[0]} {number} - {label}: {rest}")
-                elif line.startswith("#"):
-                    print(line)
-            if code != 0 or not any(line.startswith("1..") for line in lines):
-                number += 1
-                failures += 1
-                print(f"not ok {number} - {label}: the run ended with {code}")
-                print("# " + errors.replace("\n", "\n# "))
-    print(f"1..{number}")
-    return 1 if failures else 0
+    report = Report()
+    report.engine("embedded", EMBEDDED_ROLES, {"PERIGEE_REDIS_URL": ""})
+    if not engines.embedded_only():
+        with engines.any_single() as redis:
+            report.engine("redis", REDIS_ROLES, {"PERIGEE_REDIS_URL": redis.url})
+            if "?" not in redis.url:
+                report.engine("redis by RESP2", REDIS_ROLES, {"PERIGEE_REDIS_URL": redis.url + "?resp=2"})
+    print(f"1..{report.number}")
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 #include "lua/task.h"
+#include "cart.h"
+#include "sqlite/sqlite_cache.h"
 #include "sqlite/sqlite_lua.h"
 
 /* One VM with its own engine, so that two hosts on one folder are as two workers. */
 typedef struct host {
     loop_t *loop;
     vm_t *vm;
+    cache_ops_t cache;
     char *sources[64]; /* texts and names of the modules, freed with the VM */
     size_t count;
     bool over;
@@ -65,6 +68,8 @@ static inline void host_open(host_t *host, loop_t *loop, const sqlite_options_t 
     host->vm = vm_new_trusted(loop, host_load, host);
     sqlite_t *engine = sqlite_new(loop, options);
     if (!host->vm || !engine || sqlite_lua_open(host->vm, engine)) abort();
+    host->cache = sqlite_cache_ops(engine);
+    if (cart_open(host->vm, &host->cache)) abort();
 }
 
 static inline void host_close(host_t *host) {

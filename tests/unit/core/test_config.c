@@ -79,7 +79,9 @@ static void wrong_values_are_named(void **state) {
         {"demo_keys = yes", "demo_keys must be true or false, not \"yes\"", ERR_INVALID},
         {"data =", "data must not be empty", ERR_INVALID},
         {"log_level = loud", "debug, info, warn or error", ERR_INVALID},
-        {"port 81", "expected \"key = value\", not \"port 81\"", ERR_INVALID},
+        {"port 81", "expected \"key = value\" at \"port\"", ERR_INVALID},
+        {"rate_limit = often", "rate_limit: \"often\" is not a rate", ERR_INVALID},
+        {"rate_limit_without_store = ajar", "one of open|closed, not \"ajar\"", ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
         config_t config;
@@ -170,6 +172,26 @@ static void one_key_prints_as_text(void **state) {
     buf_destroy(&out);
 }
 
+static void secrets_are_not_shown(void **state) {
+    (void)state;
+    config_t config, copy;
+    buf_t out;
+    buf_create(&out);
+    config_default(&config);
+    assert_true(config_print(&config, SPAN("redis_url"), &out));
+    assert_int_equal(out.len, 0);
+    assert_int_equal(read_text(&config, "redis_url = redis://u:secret@h:1/0"), 0);
+    assert_true(config_print(&config, SPAN("redis_url"), &out));
+    assert_true(span_eq(buf_view(&out), SPAN("set")));
+    buf_reset(&out);
+    config_to_json(&config, &out); /* the worker does get it */
+    assert_int_equal(config_from_json(&copy, buf_view(&out), why, sizeof(why)), 0);
+    assert_string_equal(copy.redis_url, "redis://u:secret@h:1/0");
+    assert_int_not_equal(read_text(&config, "redis_url redis://u:secret@h:1/0"), 0);
+    assert_null(strstr(why, "secret"));
+    buf_destroy(&out);
+}
+
 static void a_wrong_proxy_is_named(void **state) {
     (void)state;
     config_t config;
@@ -194,6 +216,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(json_carries_every_setting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_json_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_key_prints_as_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(secrets_are_not_shown, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,75 @@
+/* greet.c: what is said first on a connection: who we are, which protocol, which database. */
+#include "redis/greet.h"
+#include <stdio.h>
+
+static const char *const NAMES[] = {
+    [GREET_AUTH] = "AUTH",
+    [GREET_HELLO] = "HELLO",
+    [GREET_NAME] = "CLIENT SETNAME",
+    [GREET_SELECT] = "SELECT",
+    [GREET_READONLY] = "READONLY",
+};
+
+/* AUTH first: a server that wants a password refuses HELLO without one. */
+void redis_greet_begin(redis_greeting_t *greeting, const redis_access_t *access) {
+    *greeting = (redis_greeting_t){.protocol = 2};
+    if (access->password && access->password[0]) greeting->steps[greeting->count++] = GREET_AUTH;
+    if (!access->resp2) greeting->steps[greeting->count++] = GREET_HELLO;
+    greeting->steps[greeting->count++] = GREET_NAME;
+    if (access->db) greeting->steps[greeting->count++] = GREET_SELECT;
+    if (access->readonly) greeting->steps[greeting->count++] = GREET_READONLY;
+}
+
+static void add(redis_line_t *line, span_t text) {
+    line->argv[line->argc++] = text;
+}
+
+void redis_greet_line(
+    const redis_greeting_t *greeting, const redis_access_t *access, int i, redis_line_t *line) {
+    line->argc = 0;
+    switch (greeting->steps[i]) {
+    case GREET_AUTH:
+        add(line, SPAN("AUTH"));
+        if (access->user && access->user[0]) add(line, span_of(access->user));
+        add(line, span_of(access->password));
+        break;
+    case GREET_HELLO:
+        add(line, SPAN("HELLO"));
+        add(line, SPAN("3"));
+        break;
+    case GREET_NAME:
+        add(line, SPAN("CLIENT"));
+        add(line, SPAN("SETNAME"));
+        add(line, SPAN("perigee"));
+        break;
+    case GREET_SELECT:
+        add(line, SPAN("SELECT"));
+        snprintf(line->number, sizeof line->number, "%d", access->db);
+        add(line, span_of(line->number));
+        break;
+    case GREET_READONLY:
+        add(line, SPAN("READONLY"));
+        break;
+    }
+}
+
+/* A server before 6 has no HELLO, a Sentinel may have no CLIENT SETNAME, and an ACL may forbid either: the connection
+   works without. */
+static bool optional(redis_step_t step) {
+    return step == GREET_HELLO || step == GREET_NAME;
+}
+
+int redis_greet_answer(
+    redis_greeting_t *greeting, const redisReply *reply, char *why, size_t size) {
+    redis_step_t step = greeting->steps[greeting->next++];
+    bool refused = reply->type == REDIS_REPLY_ERROR;
+    if (step == GREET_HELLO && reply->type == REDIS_REPLY_MAP) greeting->protocol = 3;
+    bool locked = redis_reply_is(reply, "NOAUTH"); /* nothing will work: say so now */
+    if (refused && (locked || !optional(step))) {
+        size_t word = strcspn(reply->str, " \r\n");
+        snprintf(
+            why, size, "%s was refused: %.*s", NAMES[step], word < 32 ? (int)word : 32, reply->str);
+        return -1;
+    }
+    return greeting->next == greeting->count;
+}

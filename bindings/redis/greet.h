@@ -1,0 +1,31 @@
+/* greet.h: what is said first on a connection: who we are, which protocol, which database. */
+#ifndef PERIGEE_REDIS_GREET_H
+#define PERIGEE_REDIS_GREET_H
+#include "redis/link.h"
+
+#define REDIS_GREET_MAX 5
+
+typedef enum { GREET_AUTH, GREET_HELLO, GREET_NAME, GREET_SELECT, GREET_READONLY } redis_step_t;
+
+typedef struct redis_greeting {
+    redis_step_t steps[REDIS_GREET_MAX];
+    int count, next;
+    int protocol; /* 2, or 3 when the server agreed */
+} redis_greeting_t;
+
+typedef struct redis_line {
+    span_t argv[4];
+    int argc;
+    char number[16];
+} redis_line_t;
+
+/* All steps go out in one write; the answers come in their order. */
+void redis_greet_begin(redis_greeting_t *greeting, const redis_access_t *access);
+/* The command of step i. */
+void redis_greet_line(
+    const redis_greeting_t *greeting, const redis_access_t *access, int i, redis_line_t *line);
+/* Takes the next answer: 0 more to come, 1 greeted, -1 refused with a sentence in why, which holds the error's first
+   word alone: old servers repeat a command's arguments in their errors, and AUTH's is the password. */
+int redis_greet_answer(redis_greeting_t *greeting, const redisReply *reply, char *why, size_t size);
+
+#endif

@@ -1,0 +1,200 @@
+/* node.c: one server's address, the shared links to it, and the commands that wait for one of them. */
+#include "redis/node.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/err.h"
+#include "base/log.h"
+#include "redis/backoff.h"
+#include "redis/router.h"
+
+/* A link, or the pause before the next one. */
+typedef struct lane {
+    redis_node_t *node;
+    link_t *link; /* NULL during a pause */
+    deadline_t retry;
+    redis_backoff_t backoff;
+    bool up;
+} lane_t;
+
+struct redis_node {
+    redis_node_options_t options;
+    redis_access_t access;
+    lane_t lanes[REDIS_LINKS_MAX];
+    link_t *current; /* the link that this turn writes to, while it is writing */
+    list_t waiting;
+    int up;      /* lanes that are */
+    bool failed; /* the last attempt did, and none is up */
+};
+
+static const link_events_t EVENTS;
+
+static loop_t *loop_of(const redis_node_t *node) {
+    return redis_loop(node->options.redis);
+}
+
+static void on_ended(deferred_t *deferred) {
+    redis_command_t *command = LIST_OWNER(deferred, redis_command_t, ended);
+    command->settle(command);
+}
+
+/* Ends a command that was not sent, on a later turn. */
+static void refuse(redis_node_t *node, redis_command_t *command, int err, const char *detail) {
+    command->reply = NULL;
+    command->err = err;
+    snprintf(command->detail, sizeof command->detail, "%s", detail);
+    deferred_init(&command->ended, on_ended);
+    loop_defer(loop_of(node), &command->ended);
+}
+
+static void refuse_waiting(redis_node_t *node, const char *detail) {
+    for (list_t *item; (item = list_shift(&node->waiting));)
+        refuse(node, LIST_OWNER(item, redis_command_t, node), ERR_UNAVAILABLE, detail);
+}
+
+static void tell(redis_node_t *node, const char *event, log_level_t level, const char *detail) {
+    char server[REDIS_HOST_MAX + 16];
+    buf_t *line = log_begin(level, event);
+    if (!line) return;
+    redis_endpoint_text(&node->options.at, server, sizeof server);
+    buf_text(line, ",\"server\":");
+    buf_json(line, span_of(server));
+    if (detail) {
+        buf_text(line, ",\"detail\":");
+        buf_json(line, span_of(detail));
+    }
+    log_end();
+}
+
+static void pause_lane(lane_t *lane) {
+    loop_t *loop = loop_of(lane->node);
+    uint64_t now = loop_now(loop);
+    deadline_set(loop, &lane->retry, now + redis_backoff_next(&lane->backoff, now));
+}
+
+static void open_lane(lane_t *lane) {
+    redis_node_t *node = lane->node;
+    link_options_t options = {.loop = loop_of(node),
+        .at = node->options.at,
+        .access = &node->access,
+        .connect_ms = redis_connect_ms(node->options.redis),
+        .events = &EVENTS,
+        .data = lane};
+    lane->link = link_open(&options);
+    if (!lane->link) pause_lane(lane);
+}
+
+static void on_retry(deadline_t *deadline) {
+    open_lane(LIST_OWNER(deadline, lane_t, retry));
+}
+
+static void send_on(redis_node_t *node, link_t *link, redis_command_t *command) {
+    command->at = node;
+    node->current = link;
+    int err = link_send(link, command);
+    if (err) refuse(node, command, err, err_text(err));
+}
+
+static void on_up(void *data, link_t *link) {
+    lane_t *lane = data;
+    redis_node_t *node = lane->node;
+    redis_backoff_up(&lane->backoff, loop_now(loop_of(node)));
+    lane->up = true;
+    node->failed = false;
+    for (list_t *item; (item = list_shift(&node->waiting));)
+        send_on(node, link, LIST_OWNER(item, redis_command_t, node));
+    if (node->up++) return;
+    tell(node, "redis_up", LOG_INFO, NULL);
+    redis_on_node(node->options.redis, node, true); /* may delete the node */
+}
+
+static void on_down(void *data, link_t *link, const char *detail) {
+    lane_t *lane = data;
+    redis_node_t *node = lane->node;
+    bool was_up = lane->up, news;
+    if (node->current == link) node->current = NULL;
+    lane->link = NULL;
+    lane->up = false;
+    if (was_up) node->up--;
+    pause_lane(lane);
+    if (node->up) return;
+    news = was_up || !node->failed;
+    /* One that was lost is given one attempt before what waits is refused. */
+    if (!was_up) node->failed = true;
+    if (node->failed) refuse_waiting(node, detail);
+    if (!news) return;
+    tell(node, was_up ? "redis_lost" : "redis_down", LOG_WARN, detail);
+    redis_on_node(node->options.redis, node, false); /* may delete the node */
+}
+
+static const link_events_t EVENTS = {.up = on_up, .down = on_down};
+
+redis_node_t *redis_node_new(const redis_node_options_t *options) {
+    redis_node_t *node = calloc(1, sizeof *node);
+    if (!node) return NULL;
+    node->options = *options;
+    node->access = *options->access;
+    list_init(&node->waiting);
+    for (int i = 0; i < options->links; i++) {
+        node->lanes[i].node = node;
+        deadline_init(&node->lanes[i].retry, on_retry);
+        open_lane(&node->lanes[i]);
+    }
+    return node;
+}
+
+void redis_node_delete(redis_node_t *node) {
+    for (int i = 0; i < node->options.links; i++) {
+        deadline_clear(&node->lanes[i].retry);
+        if (node->lanes[i].link) link_close(node->lanes[i].link);
+    }
+    refuse_waiting(node, "the server is not used any more");
+    free(node);
+}
+
+/* What this turn has begun to write to, so that its commands keep their order and leave together; else the link with
+   the least in flight. */
+static link_t *choose(redis_node_t *node) {
+    link_t *best = node->current;
+    if (best && link_is_writing(best)) return best;
+    best = NULL;
+    for (int i = 0; i < node->options.links; i++) {
+        lane_t *lane = &node->lanes[i];
+        if (lane->up && (!best || link_load(lane->link) < link_load(best))) best = lane->link;
+    }
+    return best;
+}
+
+void redis_node_send(redis_node_t *node, redis_command_t *command) {
+    link_t *link = choose(node);
+    if (link) {
+        send_on(node, link, command);
+    } else if (node->failed) {
+        refuse(node, command, ERR_UNAVAILABLE, "the server cannot be reached");
+    } else {
+        command->at = node;
+        list_push(&node->waiting, &command->node);
+    }
+}
+
+bool redis_node_up(const redis_node_t *node) {
+    return node->up > 0;
+}
+
+bool redis_node_down(const redis_node_t *node) {
+    return node->failed;
+}
+
+size_t redis_node_load(const redis_node_t *node) {
+    size_t load = 0;
+    for (int i = 0; i < node->options.links; i++)
+        if (node->lanes[i].link) load += link_load(node->lanes[i].link);
+    return load;
+}
+
+const redis_endpoint_t *redis_node_at(const redis_node_t *node) {
+    return &node->options.at;
+}
+
+const redis_access_t *redis_node_access(const redis_node_t *node) {
+    return &node->access;
+}

@@ -1,0 +1,32 @@
+/* node.h: one server's address, the shared links to it, and the commands that wait for one of them. */
+#ifndef PERIGEE_REDIS_NODE_H
+#define PERIGEE_REDIS_NODE_H
+#include "redis/link.h"
+
+typedef struct redis_node redis_node_t;
+
+typedef struct redis_node_options {
+    redis_t *redis;
+    redis_endpoint_t at;
+    const redis_access_t *access;
+    int links; /* 1..REDIS_LINKS_MAX */
+} redis_node_options_t;
+
+#define REDIS_LINKS_MAX 8
+
+/* Starts to connect and goes on for ever, with pauses that double up to a second, jittered. NULL: no memory. */
+redis_node_t *redis_node_new(const redis_node_options_t *options);
+/* Closes its links. What was sent ends with ERR_CLOSED, what waits with ERR_UNAVAILABLE, on a later turn (a repeatable
+   command of redis_submit then goes to the router again). */
+void redis_node_delete(redis_node_t *node);
+/* Sends on the link with the fewest in flight, or the one this turn uses already. While nothing is connected yet the
+   command waits; when the last attempt failed, it ends with ERR_UNAVAILABLE on a later turn. */
+void redis_node_send(redis_node_t *node, redis_command_t *command);
+bool redis_node_up(const redis_node_t *node);
+/* The last attempt failed and nothing is connected. */
+bool redis_node_down(const redis_node_t *node);
+size_t redis_node_load(const redis_node_t *node);
+const redis_endpoint_t *redis_node_at(const redis_node_t *node);
+const redis_access_t *redis_node_access(const redis_node_t *node);
+
+#endif

@@ -1,0 +1,18 @@
+/* sqlite_cache.c: the table of the cache role's operations on the embedded engine. */
+#include "sqlite/sqlite_cache.h"
+#include "sqlite/sqlite_cart.h"
+#include "sqlite/sqlite_gate.h"
+
+int sqlite_cache_db(sqlite_t *engine, db_t **out) {
+    return sqlite_open(engine, SPAN("cache"), false, out);
+}
+
+cache_ops_t sqlite_cache_ops(sqlite_t *engine) {
+    return (cache_ops_t){.engine = engine,
+        .gate = sqlite_gate,
+        .gate_cancel = sqlite_gate_cancel,
+        .cart_load = sqlite_cart_load,
+        .cart_load_cancel = sqlite_cart_load_cancel,
+        .cart_save = sqlite_cart_save,
+        .cart_save_cancel = sqlite_cart_save_cancel};
+}

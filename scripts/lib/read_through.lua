@@ -1,0 +1,202 @@
+-- read_through.lua: reads a value from the cache role, or from where it comes from, and then keeps it there.
+--
+-- Of the tasks of one process that miss the same key, one loads and the others wait for it. Copies in this process are
+-- served only while its subscription to changes is live; whatever a broken one has missed counts as changed. When the
+-- cache is away values are loaded each time, and a stale copy stands in when that fails too.
+local signal = require "signal"
+local stores = require "stores"
+
+local read_through = {}
+
+local CHANNEL = "changed"
+local COPIES_MOST, FLIGHT_MS, RUN_MS = 1000, 500, 50000
+-- Two keys that were cached at the same time do not have to be loaded at the same time again.
+local JITTER = 0.1
+
+local copies, count = {}, 0 -- id → { text, fresh_until, stale_until }
+local flights = {}          -- id → { signal, over, text, error }
+local wanted = {}           -- id → what is to be loaded again in the background
+local wake = signal.new()
+local listeners = {}
+local live = false
+
+local function id_of(tenant, key)
+  return tenant .. "\0" .. key
+end
+
+local function jittered(seconds)
+  return seconds * (1 - JITTER * math.random())
+end
+
+local function decoded(text)
+  local value = json.decode(text)
+  if value == json.null then return nil end
+  return value
+end
+
+local function forget_all()
+  copies, count = {}, 0
+end
+
+local function remember(id, text, options)
+  if not options.copy then return end
+  if not copies[id] then count = count + 1 end
+  if count > COPIES_MOST then
+    forget_all()
+    count = 1
+  end
+  local fresh_until = clock.now_ms() + jittered(options.ttl_s) * 1000
+  copies[id] = { text = text, fresh_until = fresh_until, stale_until = fresh_until + (options.stale_s or 0) * 1000 }
+end
+
+-- A change between the load and the write would leave the old value behind: the generation tells, and the value goes.
+local function put(tenant, key, text, options, before)
+  local seconds = text == "null" and options.negative_s or options.ttl_s
+  stores.cache.set(tenant, key, text, jittered(seconds))
+  if not before or stores.cache.generation(tenant, key) == before then return true end
+  stores.cache.delete(tenant, key)
+  return false
+end
+
+-- away: the cache has just failed, and is not asked again for this value.
+local function load(tenant, key, options, fetch, away)
+  local before = options.copy and not away and stores.cache.generation(tenant, key) or nil
+  local value = fetch()
+  local text = value == nil and "null" or json.encode(value)
+  if away then return value, text end
+  local kept = true
+  if value ~= nil or options.negative_s then kept = put(tenant, key, text, options, before) end
+  if kept and value ~= nil then remember(id_of(tenant, key), text, options) end
+  return value, text
+end
+
+-- The one that loads; its outcome is that of all who wait.
+local function lead(id, tenant, key, ...)
+  local flight = { signal = signal.new() }
+  flights[id] = flight
+  local ok, value, text = pcall(load, tenant, key, ...)
+  if flights[id] == flight then flights[id] = nil end
+  flight.over, flight.text, flight.error = true, text, value
+  flight.signal:fire()
+  if not ok then error(value, 0) end
+  return value
+end
+
+-- The one that loads may be gone half way, with its client: after a while one of those who wait does it.
+local function fly(id, ...)
+  local flight = flights[id]
+  while flight do
+    if flight.signal:wait(FLIGHT_MS) or flight.over then
+      if not flight.text then error(flight.error, 0) end
+      return decoded(flight.text)
+    end
+    if flights[id] == flight then break end
+    flight = flights[id]
+  end
+  return lead(id, ...)
+end
+
+-- Stale while it is loaded again; nil when there is no copy that may be served.
+local function copy_of(id, tenant, key, options, fetch)
+  local copy, now = copies[id], clock.now_ms()
+  if not copy or not live or now >= copy.stale_until then return nil end
+  if now >= copy.fresh_until then
+    wanted[id] = { tenant, key, options, fetch }
+    wake:fire()
+  end
+  return copy
+end
+
+-- The value of a key: from a copy, from the cache role, or from fetch(), which returns it (plain data, or nil) or
+-- raises. options:
+--   ttl_s       how long it is kept
+--   negative_s  how long it is kept that there is none; not at all unless given
+--   copy        keep a copy in this process too; then every change must be told by read_through.changed
+--   stale_s     how long the copy may be served beyond ttl_s, while a new one is loaded or cannot be
+--   stale       a replica of the cache may answer: for keys whose value never changes
+function read_through.get(tenant, key, options, fetch)
+  local id = id_of(tenant, key)
+  local copy = options.copy and copy_of(id, tenant, key, options, fetch)
+  if copy then return decoded(copy.text) end
+  local text, _, failure = stores.cache.get(tenant, key, options)
+  if text then
+    remember(id, text, options)
+    return decoded(text)
+  end
+  local ok, value = pcall(fly, id, tenant, key, options, fetch, failure ~= nil)
+  if ok then return value end
+  copy = copies[id]
+  if not copy or clock.now_ms() >= copy.stale_until then error(value, 0) end
+  return decoded(copy.text)
+end
+
+local function tell(tenant, key)
+  for _, listener in ipairs(listeners) do listener(tenant, key) end
+end
+
+-- Has every process forget the key of a tenant, this one at once. Call it after the change.
+function read_through.changed(tenant, key)
+  stores.cache.bump(tenant, key)
+  stores.cache.delete(tenant, key)
+  copies[id_of(tenant, key)] = nil
+  tell(tenant, key)
+  return stores.cache.publish("*", CHANNEL, json.encode { tenant = tenant, key = key })
+end
+
+-- listener(tenant, key) is called for every change that is heard of, and with nothing when all may have changed.
+function read_through.on_change(listener)
+  listeners[#listeners + 1] = listener
+end
+
+local function take_in(message)
+  local change = message and json.decode(message)
+  if not change then
+    forget_all()
+    return tell()
+  end
+  copies[id_of(change.tenant, change.key)] = nil
+  tell(change.tenant, change.key)
+end
+
+local subscription
+
+-- Hears of one change, waiting up to so long for it. Returns nil when it cannot, or not any more.
+function read_through.hear(ms)
+  subscription = subscription or stores.cache.subscribe("*", CHANNEL)
+  if not subscription then return nil end
+  local message, is_live, name = subscription:next(ms)
+  if name == "timeout" then return false end
+  if message == nil then
+    subscription:close()
+    subscription, live = nil, false
+    take_in(nil)
+    return nil
+  end
+  take_in(message)
+  live = message ~= false or is_live
+  return true
+end
+
+-- In the background: hears of changes. What comes between two runs waits in the subscription.
+function read_through.follow()
+  local until_ms = clock.now_ms() + RUN_MS
+  repeat
+    local left = until_ms - clock.now_ms()
+  until left < 1 or read_through.hear(left) == nil
+end
+
+-- Loads again what was served stale; waits up to so long for something to be wanted.
+function read_through.refill(ms)
+  local id, call = next(wanted)
+  if not id then return wake:wait(ms) end
+  wanted[id] = nil
+  pcall(fly, id, unpack(call, 1, 4))
+end
+
+-- In the background: the same, again and again.
+function read_through.refresh()
+  local until_ms = clock.now_ms() + RUN_MS
+  while clock.now_ms() < until_ms do read_through.refill(math.max(1, until_ms - clock.now_ms())) end
+end
+
+return read_through

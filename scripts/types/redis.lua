@@ -1,0 +1,55 @@
+---@meta
+-- redis.lua: the modules lib.redis, lib.read_through and shop.queue, for the Lua language server.
+
+---Every command is a function by its own name, in lower case: redis.hset(key, name, text).
+---@class Redis
+---@field null userdata nothing, inside of a list
+---@field replica table<string, fun(...): any> the commands that read, answered by a replica where there is one
+---@field [string] fun(...): any
+local redis = {}
+---@param command string
+---@return any answer, string? why, string? name
+function redis.call(command, ...) end
+---@param commands any[][]|fun(p: table<string, fun(...)>)
+---@return any[]? answers each one, null, or { error = name, detail = text }
+---@return string? why, string? name
+function redis.pipeline(commands) end
+---@param options { [1]: fun(tx: table<string, fun(...)>): false?, watch: string[]?, tenant: string? }
+---@return any[]|false|nil answers nil without a name: a watched key was changed
+---@return string? why, string? name
+function redis.transaction(options) end
+---@param text string
+---@return fun(keys: string[], arguments: any[]?): any
+function redis.script(text) end
+---@param options { pattern: boolean?, missed: boolean? }? missed: yield false where messages may have been lost
+---@return Subscription?
+function redis.subscribe(channel, options) end
+---@param run fun(connection: table<string, fun(...): any>): ...
+---@param options { key: string?, tenant: string? }?
+function redis.connection(run, options) end
+
+---@class ReadThrough
+local read_through = {}
+---@param options { ttl_s: number, negative_s: number?, copy: boolean?, stale_s: number?, stale: boolean? }
+---@param fetch fun(): any
+function read_through.get(tenant, key, options, fetch) end
+---@return true?, string? why, string? name
+function read_through.changed(tenant, key) end
+---@param listener fun(tenant: string?, key: string?)
+function read_through.on_change(listener) end
+
+---@class Job
+---@field id string
+---@field tenant string
+---@field kind string
+---@field data any
+---@field tries integer
+
+---@class Queue
+local queue = {}
+---@param handler fun(job: Job)
+function queue.on(kind, handler) end
+---@return string id
+function queue.push(tenant_id, kind, data, options) end
+---@return Message[]
+function queue.dead(count) end

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""test_redis_failover.py: a Cluster that moves slots and loses masters, Sentinels that elect, all under load."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from lib.case import main  # noqa: E402
+from lib.chaos import LONG, ChaosCase  # noqa: E402
+from lib.engines import Cluster, Sentinels, until  # noqa: E402
+
+ROUNDS = 3 if LONG else 1
+
+
+class OnCluster(ChaosCase):
+    @classmethod
+    def start_engine(cls):
+        cls.cluster = Cluster()
+
+    @classmethod
+    def stop_engine(cls):
+        cls.cluster.close()
+
+    @classmethod
+    def redis_url(cls):
+        return cls.cluster.url
+
+    def carts_on(self, node):
+        """How many carts a node holds."""
+        with node.client() as client:
+            place, found = b"0", 0
+            while True:
+                place, keys = client.call("SCAN", place, "MATCH", "cart:*", "COUNT", "1000")
+                found += len(keys)
+                if place == b"0":
+                    return found
+
+    def test_carts_are_spread(self):
+        for _ in range(30):
+            self.fill()
+        self.assertEqual([self.carts_on(node) > 0 for node in self.cluster.masters()], [True] * 3)
+
+    def test_resharding_while_serving(self):
+        """Nobody notices."""
+        with self.shop(16) as shoppers:
+            self.more(shoppers)
+            for _ in range(ROUNDS):
+                source, target = self.cluster.masters()[:2]
+                before = self.carts_on(target)
+                self.cluster.reshard(source, target, 3000)
+                until(self.cluster.settled, "the Cluster is whole")
+                self.assertGreater(self.carts_on(target), before)
+                self.more(shoppers)
+                self.cluster.reshard(target, source, 3000)
+                until(self.cluster.settled, "the Cluster is whole")
+            self.more(shoppers)
+        self.assertEqual(shoppers.refused, 0)
+        self.settle(shoppers)
+
+    def test_failover(self):
+        """What was under way is lost at most, and each of it is reported."""
+        for _ in range(ROUNDS):
+            with self.shop(16) as shoppers:
+                self.more(shoppers)
+                lost = self.cluster.masters()[0]
+                lost.kill()
+                self.ended(shoppers, 1)
+                self.expect(200, "GET", "/api/products/" + self.product)
+                until(lambda node=lost: len(self.cluster.masters()) == 3 and node not in self.cluster.masters(),
+                      "a replica has taken over")
+                self.await_service()
+                self.more(shoppers)
+            self.settle(shoppers)
+            lost.start(loaded=False)
+            until(self.cluster.settled, "the Cluster is whole")
+        self.await_service()
+
+    def test_a_master_that_hangs(self):
+        """Its replica takes over; when it wakes up as a replica, nothing is asked of it any more."""
+        with self.shop(8) as shoppers:
+            self.more(shoppers)
+            hung = self.cluster.masters()[1]
+            other = self.cluster.masters()[0]
+            hung.pause()
+            try:
+                until(lambda: hung.port not in {entry[2][1] for entry in other.call("CLUSTER", "SLOTS")},
+                      "a replica has taken over")
+                self.await_service()
+            finally:
+                hung.resume()
+            until(self.cluster.settled, "the Cluster is whole")
+            self.more(shoppers)
+        self.await_service()
+        self.assertEqual(shoppers.faults, [])
+
+
+class OnSentinel(ChaosCase):
+    @classmethod
+    def start_engine(cls):
+        cls.group = Sentinels()
+
+    @classmethod
+    def stop_engine(cls):
+        cls.group.close()
+
+    @classmethod
+    def redis_url(cls):
+        return cls.group.url
+
+    def test_failover(self):
+        pair = [self.group.master, self.group.replica]
+        for _ in range(ROUNDS):
+            with self.shop(8) as shoppers:
+                self.more(shoppers)
+                port = self.group.master_port()
+                lost = next(node for node in pair if node.port == port)
+                lost.kill()
+                self.ended(shoppers)
+                self.check_without_redis()
+                until(lambda gone=port: self.group.master_port() not in (None, gone), "the Sentinels elect")
+                self.await_service()
+                self.more(shoppers)
+            self.settle(shoppers)
+            lost.start(loaded=False)
+            until(lambda node=lost: node.follows() and self.group.settled(), "the old master follows the new one")
+        self.await_service()
+
+    def test_without_sentinels(self):
+        """A master that serves goes on without them, and failing over works again once they are back."""
+        for node in self.group.sentinels:
+            node.kill()
+        for _ in range(10):
+            self.fill()
+        for node in self.group.sentinels:
+            node.start(loaded=False)
+        until(self.group.settled, "the Sentinels are back")
+        self.await_service()
+
+
+if __name__ == "__main__":
+    main()

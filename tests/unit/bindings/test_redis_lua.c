@@ -1,0 +1,171 @@
+/* test_redis_lua.c: the bridge where no server answers: failures by name, waits that are cut, and what is left open. */
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "lua/bench.h"
+#include "redis/redis_lua.h"
+
+#define LONG_MS 3600000
+
+/* A bench with an engine whose server accepts and never says a word, or where nothing listens. */
+typedef struct place {
+    bench_t *bench;
+    redis_t *redis;
+    int listener;
+} place_t;
+
+static int listen_silently(int *port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    *port = ntohs(at.sin_port);
+    return listener;
+}
+
+static void open_place(void **state, bool silent) {
+    char url[64], why[200] = "";
+    int port;
+    place_t *place = calloc(1, sizeof *place);
+    bench_open((void **)&place->bench);
+    place->listener = listen_silently(&port);
+    if (silent) assert_int_equal(listen(place->listener, 64), 0);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d", port);
+    redis_options_t options = {.url = url, .connect_ms = LONG_MS, .command_ms = LONG_MS};
+    place->redis = redis_new(place->bench->loop, &options, why, sizeof why);
+    assert_non_null(place->redis);
+    assert_int_equal(redis_lua_open(place->bench->vm, place->redis), 0);
+    *state = place;
+}
+
+static int open_silent(void **state) {
+    open_place(state, true);
+    return 0;
+}
+
+static int open_refused(void **state) {
+    open_place(state, false);
+    return 0;
+}
+
+static int close_place(void **state) {
+    place_t *place = *state;
+    bench_close((void **)&place->bench);
+    close(place->listener);
+    free(place);
+    return 0;
+}
+
+static void expect(void **state, const char *script, const char *text) {
+    bench_expect(((place_t *)*state)->bench, script, text);
+}
+
+static void a_refused_server_is_unavailable(void **state) {
+    expect(state,
+        "local redis = require 'redis.native'\n"
+        "local _, text, name = redis.call('GET', 'k')\n"
+        "assert(#text > 0)\n"
+        "local _, _, more = redis.pipeline { { 'GET', 'a' }, { 'GET', 'b' } }\n"
+        "return name .. ' ' .. more",
+        "unavailable unavailable");
+}
+
+static void wrong_arguments_are_raised(void **state) {
+    expect(state,
+        "local redis, count = require 'redis.native', 0\n"
+        "for _, call in ipairs {\n"
+        "  { redis.call }, { redis.call, 1 }, { redis.call, 'GET', {} }, { redis.call, 'GET', true "
+        "},\n"
+        "  { redis.call, 'SET', 'k', 0/0 }, { redis.pipeline }, { redis.pipeline, { 'GET' } },\n"
+        "  { redis.pipeline, { {} } }, { redis.pipeline, { { 'GET', print } } }, { redis.lease, "
+        "'t' },\n"
+        "  { redis.subscribe }, { redis.subscribe, 'c', 1 }, { redis.sha1 },\n"
+        "} do assert(not pcall(unpack(call))) count = count + 1 end\n"
+        "return count",
+        "13");
+}
+
+static void what_needs_a_connection_is_refused(void **state) {
+    expect(state,
+        "local redis, names = require 'redis.native', {}\n"
+        "for i, verb in ipairs { 'MULTI', 'BLPOP', 'SUBSCRIBE', 'SELECT', 'MONITOR' } do\n"
+        "  names[i] = select(3, redis.call(verb, 'x', 1)) end\n"
+        "return table.concat(names, ' ')",
+        "invalid invalid invalid invalid invalid");
+}
+
+/* The same digest that a server makes of the text. */
+static void a_script_has_its_digest(void **state) {
+    expect(state, "return (require 'redis.native').sha1('return 1')",
+        "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+}
+
+/* Whatever the script waits for, cancelling the task ends it, and the driver lets go. */
+static void a_wait_can_be_cancelled(void **state) {
+    static const char *const SCRIPTS[] = {"redis.call('GET', 'k')", "redis.replica('GET', 'k')",
+        "redis.pipeline { { 'GET', 'a' }, { 'SET', 'b', 1 } }", "redis.lease('tenant', 'k')",
+        "redis.subscribe('c')()", "redis.subscribe('c', { missed = true }):next(3600000)"};
+    place_t *place = *state;
+    for (size_t i = 0; i < sizeof SCRIPTS / sizeof *SCRIPTS; i++) {
+        char script[200];
+        run_t run;
+        snprintf(script, sizeof script, "local redis = require 'redis.native'\n%s", SCRIPTS[i]);
+        bench_start(place->bench, &run, script, 0);
+        assert_non_null(run.task);
+        loop_turn(place->bench->loop, 0);
+        task_cancel(run.task);
+        assert_int_equal(run.end, TASK_CANCELLED);
+        loop_turn(place->bench->loop, 0);
+    }
+}
+
+/* The deadline of the task cuts the wait, and the script may still say so. */
+static void a_wait_ends_with_its_task(void **state) {
+    place_t *place = *state;
+    run_t run;
+    bench_start(place->bench, &run,
+        "local redis = require 'redis.native'\n"
+        "local _, _, name = redis.call('GET', 'k')\n"
+        "return name",
+        20);
+    bench_wait(place->bench, &run);
+    assert_int_equal(run.end, TASK_OK);
+    assert_string_equal(run.text, "timeout");
+}
+
+static void two_cannot_wait_for_one_subscription(void **state) {
+    expect(state,
+        "local s = (require 'redis.native').subscribe('c')\n"
+        "local results = wait_all {\n"
+        "  function() return select(3, s()) end,\n"
+        "  function() local ok = pcall(s) s:close() return ok end }\n"
+        "return results[1][1] .. ' ' .. tostring(results[2][1]) .. ' ' .. tostring(pcall(s))",
+        "closed false false");
+}
+
+/* The VM goes while they are open: close_place finds nothing left behind. */
+static void what_is_left_open_goes_with_the_vm(void **state) {
+    expect(state,
+        "local redis = require 'redis.native'\n"
+        "a, b = redis.subscribe('c'), redis.subscribe('*', { pattern = true, missed = true })\n"
+        "return type(a)",
+        "userdata");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_refused_server_is_unavailable, open_refused, close_place),
+        cmocka_unit_test_setup_teardown(wrong_arguments_are_raised, open_refused, close_place),
+        cmocka_unit_test_setup_teardown(
+            what_needs_a_connection_is_refused, open_refused, close_place),
+        cmocka_unit_test_setup_teardown(a_script_has_its_digest, open_refused, close_place),
+        cmocka_unit_test_setup_teardown(a_wait_can_be_cancelled, open_silent, close_place),
+        cmocka_unit_test_setup_teardown(a_wait_ends_with_its_task, open_silent, close_place),
+        cmocka_unit_test_setup_teardown(
+            two_cannot_wait_for_one_subscription, open_silent, close_place),
+        cmocka_unit_test_setup_teardown(
+            what_is_left_open_goes_with_the_vm, open_silent, close_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
