@@ -5,8 +5,8 @@
 #include "lua/vm.h"
 
 /* Makes `require "cart"` work in a trusted VM. Both functions wait.
-     cart.load(tenant, session) → { version = n, fields = { name = text } }, or nil when there is none
-     cart.save(tenant, session, { version = n, set = { name = text }, unset = { name, … }, ttl_s = n }) → the new version;
+   cart.load(tenant, session) → { version = n, fields = { name = text } }, or nil when there is none
+   cart.save(tenant, session, { version = n, set = { name = text }, unset = { name, … }, ttl_s = n }) → the new version;
    on a failure nil, text, name: "precondition_failed" when the cart's version is another (0: there is none),
    "invalid". The table must outlive the VM. 0 or ERR_NO_MEMORY. */
 int cart_open(vm_t *vm, const cache_ops_t *ops);

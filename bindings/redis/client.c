@@ -124,8 +124,7 @@ static void follow(redis_command_t *command, redis_redirect_t redirect) {
     }
 }
 
-/* Errors that tell about the server or the topology, not about the command. */
-static bool is_routing(const redisReply *reply) {
+bool redis_is_routing(const redisReply *reply) {
     static const char *const CODES[] = {
         "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"};
     for (size_t i = 0; i < sizeof CODES / sizeof *CODES; i++)
@@ -145,7 +144,7 @@ static void on_settled(redis_command_t *command) {
     redis_redirect_t redirect = {.verdict = REDIS_PASS};
     if (!command->reply && may_repeat(command))
         redirect.verdict = REDIS_AGAIN;
-    else if (command->reply && command->hops < REDIS_HOPS_MAX && is_routing(command->reply))
+    else if (command->reply && command->hops < REDIS_HOPS_MAX && redis_is_routing(command->reply))
         redirect = router->on_error(router, command->at, command);
     if (redirect.verdict == REDIS_PASS)
         redis_finish(command);
@@ -198,6 +197,10 @@ void redis_rerouted(redis_t *redis) {
 
 void redis_on_node(redis_t *redis, redis_node_t *node, bool up) {
     redis->router->on_node(redis->router, node, up);
+}
+
+void redis_left(redis_t *redis, const redis_endpoint_t *at) {
+    if (redis->subscriber) redis_subscriber_leave(redis->subscriber, at);
 }
 
 bool redis_up(const redis_t *redis) {

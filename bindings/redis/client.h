@@ -28,10 +28,15 @@ void redis_finish(redis_command_t *command);
 /* 0, or why this command may not be begun: ERR_CLOSED, ERR_BUSY, ERR_INVALID with command->detail. */
 int redis_check(redis_t *redis, redis_command_t *command, bool owned);
 
+/* Whether an error tells about the server or the topology, not about the command. */
+bool redis_is_routing(const redisReply *reply);
+
 /* pool.c: something is free or known that was not. */
 void redis_pool_serve(redis_pool_t *pool);
 void redis_pool_close(redis_pool_t *pool);
 /* subscribe.c */
+/* Connects elsewhere if it is connected there. */
+void redis_subscriber_leave(redis_subscriber_t *subscriber, const redis_endpoint_t *at);
 void redis_subscriber_close(redis_subscriber_t *subscriber);
 
 #endif

@@ -22,8 +22,10 @@ struct redis_node {
     lane_t lanes[REDIS_LINKS_MAX];
     link_t *current; /* the link that this turn writes to, while it is writing */
     list_t waiting;
-    int up;      /* lanes that are */
-    bool failed; /* the last attempt did, and none is up */
+    int up;                       /* lanes that are */
+    bool retired;                 /* connects no more and tells nobody */
+    bool failed;                  /* the last attempt did, and none is up */
+    char fault[REDIS_DETAIL_MAX]; /* of that attempt */
 };
 
 static const link_events_t EVENTS;
@@ -39,6 +41,7 @@ static void on_ended(deferred_t *deferred) {
 
 /* Ends a command that was not sent, on a later turn. */
 static void refuse(redis_node_t *node, redis_command_t *command, int err, const char *detail) {
+    command->at = NULL;
     command->reply = NULL;
     command->err = err;
     snprintf(command->detail, sizeof command->detail, "%s", detail);
@@ -115,12 +118,16 @@ static void on_down(void *data, link_t *link, const char *detail) {
     lane->link = NULL;
     lane->up = false;
     if (was_up) node->up--;
+    if (node->retired) return;
     pause_lane(lane);
     if (node->up) return;
     news = was_up || !node->failed;
     /* One that was lost is given one attempt before what waits is refused. */
     if (!was_up) node->failed = true;
-    if (node->failed) refuse_waiting(node, detail);
+    if (node->failed) {
+        snprintf(node->fault, sizeof node->fault, "%s", detail);
+        refuse_waiting(node, detail);
+    }
     if (!news) return;
     tell(node, was_up ? "redis_lost" : "redis_down", LOG_WARN, detail);
     redis_on_node(node->options.redis, node, false); /* may delete the node */
@@ -151,6 +158,18 @@ void redis_node_delete(redis_node_t *node) {
     free(node);
 }
 
+void redis_node_retire(redis_node_t *node) {
+    node->retired = true;
+    for (int i = 0; i < node->options.links; i++) {
+        lane_t *lane = &node->lanes[i];
+        deadline_clear(&lane->retry);
+        if (lane->up || !lane->link) continue;
+        link_close(lane->link);
+        lane->link = NULL;
+    }
+    refuse_waiting(node, "the server is not used any more");
+}
+
 /* What this turn has begun to write to, so that its commands keep their order and leave together; else the link with
    the least in flight. */
 static link_t *choose(redis_node_t *node) {
@@ -169,7 +188,7 @@ void redis_node_send(redis_node_t *node, redis_command_t *command) {
     if (link) {
         send_on(node, link, command);
     } else if (node->failed) {
-        refuse(node, command, ERR_UNAVAILABLE, "the server cannot be reached");
+        refuse(node, command, ERR_UNAVAILABLE, node->fault);
     } else {
         command->at = node;
         list_push(&node->waiting, &command->node);

@@ -16,9 +16,12 @@ typedef struct redis_node_options {
 
 /* Starts to connect and goes on for ever, with pauses that double up to a second, jittered. NULL: no memory. */
 redis_node_t *redis_node_new(const redis_node_options_t *options);
-/* Closes its links. What was sent ends with ERR_CLOSED, what waits with ERR_UNAVAILABLE, on a later turn (a repeatable
-   command of redis_submit then goes to the router again). */
+/* Closes its links. What was sent ends with ERR_CLOSED, what waits with ERR_UNAVAILABLE, on a later turn (what was not
+   sent or may be sent twice then goes to the router again, if it is of redis_submit). */
 void redis_node_delete(redis_node_t *node);
+/* Gets no more commands and connects no more; what was sent is still answered, what waits ends with ERR_UNAVAILABLE on
+   a later turn, as if it were deleted. */
+void redis_node_retire(redis_node_t *node);
 /* Sends on the link with the fewest in flight, or the one this turn uses already. While nothing is connected yet the
    command waits; when the last attempt failed, it ends with ERR_UNAVAILABLE on a later turn. */
 void redis_node_send(redis_node_t *node, redis_command_t *command);

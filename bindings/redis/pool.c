@@ -278,12 +278,20 @@ static void note(pooled_t *pooled, redis_nature_t nature) {
     if (nature == REDIS_EXEC) pooled->watching = pooled->multi = false;
 }
 
+/* What is owned is not redirected, but what its answer tells about the servers is for everybody. */
+static void on_settled(redis_command_t *command) {
+    redis_router_t *router = command->redis->router;
+    bool tells = command->reply && !command->redis->closing && redis_is_routing(command->reply);
+    if (tells) router->on_error(router, NULL, command);
+    redis_finish(command);
+}
+
 int redis_lease_submit(redis_lease_t *lease, redis_command_t *command) {
     pooled_t *pooled = lease->pooled;
     if (!lease->redis || !pooled || pooled->state != LEASED || !pooled->link) return ERR_CLOSED;
     int err = redis_check(lease->redis, command, true);
     if (err) return err;
-    redis_begin(lease->redis, command, redis_finish);
+    redis_begin(lease->redis, command, on_settled);
     err = link_send(pooled->link, command);
     if (err) {
         command->err = err;

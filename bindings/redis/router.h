@@ -22,7 +22,8 @@ struct redis_router {
     /* The node for a key (empty: any). NULL: not known yet; the command waits, until redis_rerouted or its deadline. */
     redis_node_t *(*pick)(redis_router_t *router, span_t key, bool replica);
     /* command->reply is an error of the kind that tells about the server, not about the command: MOVED, ASK, TRYAGAIN,
-       CLUSTERDOWN, LOADING, MASTERDOWN, READONLY. Not called after REDIS_HOPS_MAX. */
+       CLUSTERDOWN, LOADING, MASTERDOWN, READONLY. Not called after REDIS_HOPS_MAX. `from` is NULL for a command on a
+       leased connection, whose error is passed whatever the verdict. */
     redis_redirect_t (*on_error)(
         redis_router_t *router, redis_node_t *from, redis_command_t *command);
     /* A node was connected, or the last of its links was lost or could not be opened. */
@@ -47,11 +48,15 @@ const redis_access_t *redis_sentinel_access(const redis_t *redis);
 void redis_ask(redis_t *redis, redis_node_t *node, redis_command_t *command);
 /* The router knows more now: commands that waited for it are routed again. On a later turn. */
 void redis_rerouted(redis_t *redis);
+/* A server does not belong to the group any more: connections that do not come from nodes leave it, as it may pass on
+   nothing of what is published. */
+void redis_left(redis_t *redis, const redis_endpoint_t *at);
 /* Nodes call this. */
 void redis_on_node(redis_t *redis, redis_node_t *node, bool up);
 
 /* The one the URL asks for, and the kinds there are; NULL with a sentence in why. */
 redis_router_t *redis_router_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_single_new(redis_t *redis, char *why, size_t size);
+redis_router_t *redis_cluster_new(redis_t *redis, char *why, size_t size);
 
 #endif

@@ -176,6 +176,12 @@ static void on_ping(deadline_t *deadline) {
     deadline_set(loop_of(subscriber), deadline, loop_now(loop_of(subscriber)) + PING_MS);
 }
 
+void redis_subscriber_leave(redis_subscriber_t *subscriber, const redis_endpoint_t *at) {
+    if (!subscriber->link || !redis_endpoint_eq(link_at(subscriber->link), at)) return;
+    link_close(subscriber->link);
+    lost(subscriber);
+}
+
 /* Any node of a Cluster passes on what is published on any other. */
 static void connect_it(redis_subscriber_t *subscriber) {
     redis_router_t *router = subscriber->redis->router;

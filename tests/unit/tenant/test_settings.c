@@ -42,6 +42,22 @@ static void yen_have_no_minor_unit(void **state) {
     settings_unref(settings);
 }
 
+static void rate_limits_are_read_by_name(void **state) {
+    (void)state;
+    settings_t *settings =
+        rig_settings("\"rateLimits\":{\"POST /x\":\"20/1m burst 5\",\"*\":\"off\"}");
+    assert_int_equal(settings->nlimits, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool any = span_eq(settings->limits[i].name, SPAN("*"));
+        assert_int_equal(settings->limits[i].rate.count, any ? 0 : 20);
+        assert_int_equal(settings->limits[i].rate.burst, any ? 0 : 5);
+    }
+    settings_unref(settings);
+    settings = rig_settings("\"rateLimits\":{}");
+    assert_int_equal(settings->nlimits, 0);
+    settings_unref(settings);
+}
+
 static void wrong_fields_are_named(void **state) {
     (void)state;
     static const value_limits_t LIMITS = {.depth = 16, .nodes = 1000, .bytes = 65536};
@@ -56,6 +72,11 @@ static void wrong_fields_are_named(void **state) {
         {"{\"settings\":{\"taxRate\":true}}", "settings.taxRate"},
         {"{\"settings\":{\"freeShippingThreshold\":\"50.001\"}}", "settings.freeShippingThreshold"},
         {"{\"settings\":{\"shippingRate\":\"-1\"}}", "settings.shippingRate"},
+        {"{\"settings\":{\"rateLimits\":\"600/60s\"}}", "settings.rateLimits"},
+        {"{\"settings\":{\"rateLimits\":{\"/x\":\"often\"}}}",
+            "settings.rateLimits[\"/x\"]: \"often\""},
+        {"{\"settings\":{\"rateLimits\":{\"/x\":600}}}",
+            "settings.rateLimits[\"/x\"]: must be text"},
         {"{\"settings\":{\"rounding\":\"up\"}}", "settings.rounding"},
         {"{\"settings\":{\"taxRounding\":\"never\"}}", "settings.taxRounding"},
         {"{\"settings\":{\"onRuleError\":\"ignore\"}}", "settings.onRuleError"},
@@ -82,6 +103,7 @@ int main(void) {
         cmocka_unit_test(defaults_fill_in),
         cmocka_unit_test(rules_see_minor_units_and_exact_rates),
         cmocka_unit_test(yen_have_no_minor_unit),
+        cmocka_unit_test(rate_limits_are_read_by_name),
         cmocka_unit_test(wrong_fields_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
