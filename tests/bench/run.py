@@ -136,7 +136,7 @@ def body_of(server, path, post):
 
 def load(server, path, post=None, shops=1):
     """One round: (requests, requests per second, p50 ms, p99 ms)."""
-    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c32", f"-d{SECONDS}s", "--latency",
+    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c32", f"-d{SECONDS}s", "--latency", "--timeout", "30s",
                "-H", "Host: " + server.host, f"http://127.0.0.1:{server.port}{path}"]
     if post:
         command[-1:-1] = ["-s", os.path.join(HERE, "post.lua")]
