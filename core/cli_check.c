@@ -57,6 +57,7 @@ static void check_tenant(void *data, const char *source) {
     buf_create(&text);
     check_report_create(&report);
     rule_limits_of(&checking->config, &report.limits);
+    report.tenants = folder;
     if (edition_check(edition, NULL, &report) != 0) checking->refused++;
     if (checking->json)
         check_report_json(&report, &text);

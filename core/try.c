@@ -81,6 +81,7 @@ static int check(const config_t *config, edition_t *edition, buf_t *report) {
     check_report_t checked;
     check_report_create(&checked);
     rule_limits_of(config, &checked.limits);
+    checked.tenants = config->tenants;
     int err = edition_check(edition, NULL, &checked);
     if (err || checked.warnings) check_report_text(&checked, config->tenants, report);
     check_report_destroy(&checked);

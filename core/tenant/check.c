@@ -315,6 +315,7 @@ int edition_check(edition_t *edition, const settings_t *settings, check_report_t
         place_t place = place_in(report, "tenant.json", "tenant");
         check_find(report, &place, false, ERR_INVALID, "%s", why);
     }
+    check_tenant(report);
     for (int kind = 0; kind < RULE_KINDS; kind++)
         check_file(report, (rule_kind_t)kind);
     if (!report->errors) check_samples(report, settings ? settings : own);

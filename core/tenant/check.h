@@ -17,6 +17,7 @@ typedef struct finding {
 typedef struct check_report {
     arena_t arena;
     const edition_t *edition; /* borrowed */
+    const char *tenants;      /* the folder whose other tenants must not have the same host; NULL for none */
     finding_t *items;
     size_t count, cap;
     size_t errors, warnings, samples;

@@ -19,6 +19,8 @@ void check_find(check_report_t *report, const place_t *place, bool warning, int 
 /* A fault of the sandbox; `kind` when it names no file. */
 void check_fault(
     check_report_t *report, const sandbox_fault_t *fault, rule_kind_t kind, const char *sample);
+/* check_tenant.c: tenant.json, but for its settings. */
+void check_tenant(check_report_t *report);
 /* check_routes.c: what routes.lua returns, against router and reserved paths. */
 void check_routes(check_report_t *report);
 

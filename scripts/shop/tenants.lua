@@ -54,22 +54,46 @@ read_through.on_change(function(_, key)
   process.forget_tenants()
 end)
 
+local function refused(slug, pointer, detail)
+  log.error("tenant_refused", { slug = slug, pointer = pointer, detail = detail })
+end
+
+-- Names the field that another tenant has already.
+local function report_taken(clean)
+  for _, field in ipairs { "id", "subdomain", "customDomain" } do
+    local filter = { [field] = clean[field] }
+    local found = clean[field] and problem.check(stores.documents.find("*", "tenants", { filter = filter, limit = 1 }))
+    local other = found and found[1] and found[1].slug
+    if other and other ~= clean.slug then
+      refused(clean.slug, "/" .. field, ("%q is the tenant %s's already"):format(clean[field], other))
+    end
+  end
+end
+
 local function insert(clean, digest)
   clean.id = clean.id or ident.uuid()
   clean.seed, clean.version = digest, 1
   clean.createdAt = clock.iso(clock.now_ms())
   clean.updatedAt = clean.createdAt
   local _, text, name = stores.documents.insert("*", "tenants", clean)
-  -- Another worker was first: its document is the same one.
-  if name and name ~= "conflict" then problem.of_failure(text, name) end
+  if name == "conflict" then
+    -- Either another worker was first, and its document is the same one, or the host is somebody else's.
+    report_taken(clean)
+  elseif name then
+    problem.of_failure(text, name)
+  end
 end
 
 local function replace(known, clean, digest)
-  clean.id, clean.slug = nil, nil
+  clean.id = nil
   clean.seed, clean.updatedAt = digest, clock.iso(clock.now_ms())
   local change = { set = clean, inc = { version = 1 }, guard = { version = known.version } }
   local _, text, name = stores.documents.update("*", "tenants", known.id, change)
-  if name and name ~= "precondition_failed" then problem.of_failure(text, name) end
+  if name == "conflict" then
+    report_taken(clean)
+  elseif name and name ~= "precondition_failed" then
+    problem.of_failure(text, name)
+  end
 end
 
 local function seed_one(document)
@@ -78,8 +102,7 @@ local function seed_one(document)
   local clean, errors = schema:check(document, {}, { creating = true })
   if not clean then
     local first = errors[1]
-    log.warn("tenant_refused", { slug = slug, pointer = first.pointer, detail = first.detail })
-    return
+    return refused(slug, first.pointer, first.detail)
   end
   local digest = ident.sha256(json.encode(clean))
   local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
@@ -89,13 +112,31 @@ local function seed_one(document)
   read_through.changed(known.id, KEY)
 end
 
+-- Why a document could not be stored: a raised problem with the field it names, or any other error.
+local function reason_of(raised)
+  local document = type(raised) == "table" and raised.json
+  if not document then return tostring(raised) end
+  local first = document.errors and document.errors[1]
+  return (first and first.pointer .. ": " or "") .. tostring(document.detail) .. " (" .. tostring(document.code) .. ")"
+end
+
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
 -- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
 function tenants.seed(slug)
+  local failure, count = nil, 0
   for _, document in ipairs(rules.seeds(slug)) do
     document.slug = document.slug or document.subdomain
-    if not slug or document.slug == slug then seed_one(document) end
+    if not slug or document.slug == slug then
+      local ok, raised = pcall(seed_one, document)
+      -- One tenant that cannot be stored now does not keep the others from it; the caller tries again.
+      if not ok then
+        failure = failure or tostring(document.slug) .. ": " .. reason_of(raised)
+        count = count + 1
+      end
+    end
   end
+  if count == 1 then return nil, failure, "unavailable" end
+  if count > 1 then return nil, ("%s; and %d more tenants"):format(failure, count - 1), "unavailable" end
 end
 
 -- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.

@@ -2,6 +2,7 @@
 """test_cli.py: the commands: help, settings and their faults, check, run, script; messages and exit codes."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -137,6 +138,25 @@ class Commands(unittest.TestCase):
         found = json.loads(self.perigee("check", "--json", folder).stdout)
         self.assertEqual((len(found), found[0]["ok"]), (1, False))
         self.assertEqual((found[0]["findings"][0]["file"], found[0]["findings"][0]["line"]), ("lima/pricing.lua", 2))
+
+    def test_check_names_the_neighbour_that_has_the_host(self):
+        folder = os.path.join(self.server.tenants, "lima")
+        shutil.copytree(os.path.join(self.server.tenants, "acme"), folder)
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "tenant.json")
+        result = self.perigee("check", folder)
+        self.assertEqual((result.returncode, result.stderr), (1, ""), result.stdout)
+        self.assertIn(path + ': tenant: slug: "acme" is not the folder\'s name, "lima" (invalid)', result.stdout)
+        # What is refused for its slug takes nothing from the shop it was copied from.
+        self.works("check", os.path.join(self.server.tenants, "acme"))
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        write(path, text.replace('"slug": "acme"', '"slug": "lima"'))
+        result = self.perigee("check", folder)
+        self.assertEqual(result.returncode, 1, result.stdout)
+        for field, value in (("id", "01936b5c-7a00-7000-8000-00000000acfe"), ("subdomain", "acme"),
+                             ("customDomain", "www.acme.example")):
+            self.assertIn(f'{path}: tenant: {field}: "{value}" is the tenant acme\'s already (conflict)', result.stdout)
 
     def test_check_json_of_all(self):
         result = self.server.run("check", "--json")

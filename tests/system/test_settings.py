@@ -2,6 +2,7 @@
 """test_settings.py: a changed tenant.json reaches every worker of every server that shares the data folder."""
 import json
 import os
+import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -91,6 +92,24 @@ class Settings(Case):
         for server in (self.server, self.second):
             eventually(lambda server=server: call(server.port, "GET", "/api/products", tenant="eta").status == 200,
                        "the new shop answers")
+
+    def test_a_host_that_a_stored_shop_has_is_refused_by_name(self):
+        """The folder of a shop is renamed: its stored document keeps the host, which no check of files can see."""
+        for slug in ("iota", "kappa"):
+            folder = os.path.join(self.server.tenants, slug)
+            os.makedirs(folder)
+            with open(os.path.join(folder, "tenant.json"), "w", encoding="utf-8") as out:
+                json.dump({"slug": slug, "subdomain": "iota", "name": "Iota", "settings": {"currency": "EUR"}}, out)
+            self.assertEqual(self.server.run("reload", "--wait").returncode, 0)
+            if slug == "iota":
+                eventually(lambda: call(self.server.port, "GET", "/api/products", tenant="iota").status == 200,
+                           "the shop opens")
+                shutil.rmtree(folder)
+        eventually(lambda: '"tenant_refused"' in self.server.log(), "the refusal is logged")
+        line = next(line for line in self.server.log().splitlines() if '"tenant_refused"' in line)
+        for words in ('"slug":"kappa"', '"pointer":"/subdomain"', "is the tenant iota's already"):
+            self.assertIn(words, line)
+        self.assertNotIn("(error object is a table value)", self.server.log())
 
 
 if __name__ == "__main__":

@@ -174,6 +174,35 @@ static void a_wrong_tenant_document_is_named(void **state) {
     buf_destroy(&text);
 }
 
+static void the_document_must_be_one_that_can_be_stored(void **state) {
+    (void)state;
+#define REST ",\"name\":\"A\",\"settings\":{\"currency\":\"USD\"}}"
+    const struct {
+        const char *document, *says;
+    } cases[] = {
+        {"{\"slug\":\"acme\"" REST, NULL},
+        {"{\"slug\":\"lima\"" REST, "slug: \"lima\" is not the folder's name, \"acme\" (invalid)"},
+        {"{\"subdomain\":\"acme\"" REST, "slug: is required (invalid)"},
+        {"{\"slug\":\"acme\",\"settings\":{\"currency\":\"USD\"}}", "name: is required"},
+        {"{\"slug\":\"acme\",\"name\":\"A\"}", "settings: is required"},
+        {"{\"slug\":\"acme\",\"id\":7" REST, "id: must be a text"},
+        {"{\"slug\":\"acme\",\"id\":\"seven\"" REST, "id: \"seven\" must be a UUID"},
+        {"{\"slug\":\"acme\",\"subdomain\":\"A.b\"" REST, "\"A.b\" must be a host name's label"},
+        {"{\"slug\":\"acme\",\"contactEmail\":\"nobody\"" REST, "must be an e-mail address"},
+        {"{\"slug\":\"acme\",\"branding\":{\"accentColor\":\"red\"}" REST,
+            "branding.accentColor: \"red\" must be a colour"},
+        {"{\"slug\":\"acme\",\"custmDomain\":\"a.b\"" REST,
+            "custmDomain: is not a field of tenant.json"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        edition_t *edition = edition_with("return function() end", NULL, NULL);
+        edition->document = span_of(cases[i].document);
+        const char *says = cases[i].says;
+        expect_finding(edition, says ? ERR_INVALID : 0, says ? says : "acme: ok, 0 errors");
+    }
+#undef REST
+}
+
 static void warnings_come_before_failures(void **state) {
     (void)state;
     buf_t text;
@@ -199,6 +228,7 @@ int main(void) {
         cmocka_unit_test(routes_are_tried_against_the_router),
         cmocka_unit_test(samples_are_the_tenants_regression_test),
         cmocka_unit_test(a_wrong_tenant_document_is_named),
+        cmocka_unit_test(the_document_must_be_one_that_can_be_stored),
         cmocka_unit_test(warnings_come_before_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
