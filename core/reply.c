@@ -35,6 +35,7 @@ void reply_problem_with(request_t *request, int err, const char *detail, span_t 
     reply_write_problem(body, err, detail, request->id);
     reply_put_common(request, lines);
     buf_span(lines, headers);
+    if (answer.status == 401) buf_text(lines, "WWW-Authenticate: Bearer\r\n");
     if (answer.status == 503) buf_text(lines, "Retry-After: 1\r\n");
     if (!lines->failed) answer.headers = buf_view(lines);
     if (!body->failed) {
@@ -187,6 +188,14 @@ static bool is_answer(lua_State *L) {
     return answer;
 }
 
+static void refuse_kind(lua_State *L, const request_t *request) {
+    span_t method = request->exchange->method_text;
+    lua_pushlstring(L, method.ptr, method.len);
+    lua_pushlstring(L, request->pattern.ptr, request->pattern.len);
+    luaL_error(L, "the handler of %s %s returned a %s", lua_tostring(L, -2), lua_tostring(L, -1),
+        luaL_typename(L, 1));
+}
+
 static int read_value(lua_State *L, void *data) {
     replying_t *r = data;
     luaL_checkstack(L, 20, "an answer");
@@ -206,7 +215,7 @@ static int read_value(lua_State *L, void *data) {
     else if (lua_istable(L, 1))
         put_json(L, r);
     else
-        luaL_error(L, "a handler returned a %s", luaL_typename(L, 1));
+        refuse_kind(L, r->request);
     return 0;
 }
 

@@ -17,9 +17,25 @@ local function names(list, tag, weak)
   return false
 end
 
--- Raises 412 unless the request's If-Match, when there is one, names this version. Returns whether there is one.
-function etag.require_match(req, version)
+-- True for "*" or a list of quoted tags, weak or not.
+local function is_condition(text)
+  if text:match "^%s*%*%s*$" then return true end
+  for part in (text .. ","):gmatch "([^,]*)," do
+    if not part:match '^%s*"[^"]*"%s*$' and not part:match '^%s*W/"[^"]*"%s*$' then return false end
+  end
+  return true
+end
+
+-- The request's If-Match or nil. One without quotes names no version at all: that is not a resource that has changed.
+local function wanted_match(req)
   local wanted = req.headers["if-match"]
+  if not wanted or is_condition(wanted) then return wanted end
+  problem.raise { status = 400, code = "invalid_condition",
+    detail = 'If-Match must be * or a list of quoted tags, such as "2"' }
+end
+
+-- Raises 412 unless the If-Match, when there is one, names this version. Returns whether there is one.
+local function require_match(wanted, version)
   if not wanted then return false end
   if names(wanted, etag.of(version), false) then return true end
   problem.raise {
@@ -31,7 +47,8 @@ end
 
 -- The condition of a request as a function of the stored resource, for services that know nothing of requests.
 function etag.condition(req)
-  return function(resource) return etag.require_match(req, resource.version) end
+  local wanted = wanted_match(req)
+  return function(resource) return require_match(wanted, resource.version) end
 end
 
 -- 200 with the resource, or 304 when the request's If-None-Match names this version.

@@ -77,7 +77,8 @@ class Products(Case):
         for path, method in (("/api/products", "POST"), ("/api/products/bulk", "POST"), ("/api/products/x", "PUT"),
                              ("/api/products/x", "PATCH"), ("/api/products/x", "DELETE"),
                              ("/api/products/x/stock", "POST")):
-            self.assertEqual(self.expect(401, method, path, json={}).json["code"], "unauthorized")
+            answer = self.expect(401, method, path, json={})
+            self.assertEqual((answer.json["code"], answer.headers.get("WWW-Authenticate")), ("unauthorized", "Bearer"))
             self.expect(403, method, path, json={}, key="demo-owner-tokyo")
             self.expect(401, method, path, json={}, key="guessed")
 
@@ -145,7 +146,10 @@ class Products(Case):
         self.expect(412, "POST", path + "/stock", json={"set": 1}, key="owner", headers=stale)
         self.expect(412, "DELETE", path, key="owner", headers=stale)
         self.expect(412, "DELETE", path, key="owner", headers={"If-Match": 'W/"1"'})
-        self.expect(200, "PATCH", path, json={"name": "A"}, key="owner", headers={"If-Match": '"1"'})
+        for wrong in ("1", '"1", 2', "'1'", '"1', "w/1"):
+            refused = self.expect(400, "PATCH", path, json={"name": "A"}, key="owner", headers={"If-Match": wrong})
+            self.assertIn("quoted", refused.json["detail"])
+        self.expect(200, "PATCH", path, json={"name": "A"}, key="owner", headers={"If-Match": '"7" , "1"'})
         self.expect(204, "DELETE", path, key="owner", headers={"If-Match": '"2"'})
         self.expect(404, "GET", path)
         self.expect(404, "DELETE", path, key="owner")
