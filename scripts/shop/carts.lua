@@ -121,6 +121,23 @@ local function name_lines(list, items)
   return list
 end
 
+-- What keeps the lines from being ordered, whatever the rules say: they know nothing of stock.
+local function stock_violations(items)
+  local list = {}
+  for _, item in ipairs(items) do
+    local name = item.name or item.sku
+    if item.unavailable then
+      local message = name .. " is not on sale any more"
+      list[#list + 1] = { code = "unavailable", message = message, productId = item.productId }
+    elseif item.available then
+      local message = item.available == 0 and name .. " is out of stock"
+        or ("only %d of %s are available"):format(item.available, name)
+      list[#list + 1] = { code = "not_enough_stock", message = message, productId = item.productId }
+    end
+  end
+  return list
+end
+
 local AMOUNTS = { "subtotal", "discount", "shipping", "tax", "total" }
 
 -- What clients see: the document's fields with the quote's amounts. An unpriced cart has its items and the reason.
@@ -133,6 +150,8 @@ local function view(tenant, cart, by_id, quote, lines, explain)
     codes = json.array(cart.codes), address = cart.address or json.null, updatedAt = cart.updatedAt or json.null,
     priced = quote.priced, ruleEdition = quote.ruleEdition,
   }
+  local violations = stock_violations(items)
+  shown.violations = json.array(violations)
   if not quote.priced then
     shown.reason = quote.reason
     return shown
@@ -144,7 +163,9 @@ local function view(tenant, cart, by_id, quote, lines, explain)
   shown.taxLines = decimals(quote.taxLines, digits)
   shown.shippingOptions = decimals(quote.shippingOptions, digits)
   shown.shippingOption = quote.shippingOption or json.null
-  shown.violations = name_lines(decimals(quote.violations, digits), lines)
+  for _, violation in ipairs(name_lines(decimals(quote.violations, digits), lines)) do
+    violations[#violations + 1] = violation
+  end
   if explain then shown.explain = name_lines(decimals(quote.explain, digits), lines) end
   return shown
 end
@@ -334,7 +355,12 @@ function carts.set_shipping(tenant, session, body, match)
   local digits = products.context(tenant).digits
   return change(tenant, session, match, nil, function(cart, by_id)
     local quote = quote_of(tenant, cart, by_id, digits)
-    if quote.priced and not has_option(quote.shippingOptions, wanted.option) then
+    if not quote.priced then
+      -- Kept unchecked, it could be an option that was never offered.
+      problem.raise { status = 503, code = "unavailable", headers = { ["Retry-After"] = "1" },
+        detail = "the options cannot be known while the cart has no price; try again" }
+    end
+    if not has_option(quote.shippingOptions, wanted.option) then
       problem.raise { status = 422, code = "unprocessable", detail = "/option is not offered for this cart",
         errors = { { pointer = "/option", code = "not_offered", detail = "is not offered for this cart" } } }
     end

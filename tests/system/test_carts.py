@@ -93,7 +93,10 @@ class Carts(Case):
         self.expect(409, "PATCH", "/api/cart/items/" + product["id"], json={"quantity": 4}, session=session)
         self.assertEqual(self.cart(session)["items"][0]["quantity"], 2)
         self.expect(200, "POST", f"/api/products/{product['id']}/stock", json={"set": 1}, key="owner")
-        self.assertEqual(self.cart(session)["items"][0]["available"], 1)
+        cart = self.cart(session)
+        self.assertEqual(cart["items"][0]["available"], 1)
+        self.assertEqual(cart["violations"], [{"code": "not_enough_stock", "productId": product["id"],
+                                               "message": f"only 1 of {product['name']} are available"}])
         backorder = self.product(stock=0, stockPolicy="continue")
         self.assertEqual(self.add(self.new_session(), backorder, 50)["items"][0]["quantity"], 50)
 
@@ -116,6 +119,8 @@ class Carts(Case):
         cart = self.cart(session)
         self.assertEqual([item.get("unavailable", False) for item in cart["items"]], [True, False])
         self.assertEqual(cart["subtotal"], 10)
+        self.assertEqual([(violation["code"], violation["productId"]) for violation in cart["violations"]],
+                         [("unavailable", gone["id"])])
         self.expect(204, "DELETE", "/api/products/" + gone["id"], key="owner")
         self.assertEqual(self.cart(session)["items"][0]["sku"], gone["sku"])
 
