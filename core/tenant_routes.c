@@ -121,6 +121,16 @@ static void put_body(const value_t *body, buf_t *out, span_t *type) {
     }
 }
 
+/* What a page returns without shop.answer. A bare number or boolean would be JSON, but is mostly a mistake, such as a
+   status meant for shop.answer. */
+static const char *put_plain(const value_t *value, buf_t *out, span_t *type) {
+    if (value->kind == VALUE_BOOL) return "the page returned a boolean";
+    if (value->kind == VALUE_INT || value->kind == VALUE_NUMBER)
+        return "the page returned a number";
+    put_body(value, out, type);
+    return NULL;
+}
+
 static const char *read_status(const value_t *status, int *out) {
     *out = 200;
     if (!status || status->kind == VALUE_NIL) return NULL;
@@ -151,7 +161,7 @@ static const char *answer_with(request_t *request, const value_t *value) {
     if (is_answer(value))
         wrong = read_answer(value, lines, body, &answer);
     else
-        put_body(value, body, &answer.type);
+        wrong = put_plain(value, body, &answer.type);
     if (wrong) return wrong;
     if (lines->failed || body->failed) {
         reply_problem(request, ERR_NO_MEMORY, NULL);

@@ -38,11 +38,11 @@ function query.choice(...)
   end
 end
 
--- "1" or "0".
+-- "1" or "true", "0" or "false".
 query.flag = function(text)
   if text == "1" or text == "true" then return true end
   if text == "0" or text == "false" then return false end
-  return nil, "must be 1 or 0"
+  return nil, "must be 1, true, 0 or false"
 end
 
 -- One of the fields, or with a minus in front: { field, "asc" | "desc" }.

@@ -16,7 +16,7 @@ function session.open(req)
   if req.session then return req.session, {} end
   if req.headers["x-session-id"] then
     problem.raise { status = 400, code = "invalid_session",
-      detail = "X-Session-ID must have 16 to 128 URL-safe characters (A-Z a-z 0-9 - _)" }
+      detail = "X-Session-ID must have 16 to 128 characters of A-Z a-z 0-9 . _ ~ -" }
   end
   local id = ident.token(24)
   return id, { ["Set-Cookie"] = cookie(req, id) }

@@ -175,6 +175,29 @@ test("facets follow the text and the other filters, not their own", function(t, 
   t.equal(t.pluck(facets.priceRanges, "count"), { 0, 0 })
 end)
 
+test("facets keep to 20 values, the chosen ones among them", function(t, store)
+  local tenant, products = t.uuid(), {}
+  for i = 1, 30 do
+    local shown = ("%02d"):format(i)
+    products[2 * i - 1] = product("x" .. i, "Lamp", { category = json.array { "C" .. shown },
+      attributes = { size = shown } })
+    products[2 * i] = product("y" .. i, "Lamp", { category = json.array { i < 25 and "C" .. shown or "Rest" } })
+  end
+  t.works(store.put_many(tenant, products))
+  local facets = ask(t, store, tenant, { facets = true }).facets
+  t.equal({ #facets.categories, #facets.attributes.size, facets.categories[20].value }, { 20, 20, "C19" })
+  facets = ask(t, store, tenant, { facets = true,
+    filters = { category = { "C30", "none" }, attributes = { size = { "30" } } } }).facets
+  t.equal(facets.categories, { { value = "C30", count = 1 }, { value = "none", count = 0 } })
+  t.equal({ #facets.attributes.size, facets.attributes.size[1] }, { 1, { value = "30", count = 1 } })
+  facets = ask(t, store, tenant, { facets = true, filters = { category = { "C30" } } }).facets
+  t.equal({ #facets.categories, facets.categories[1].value, facets.categories[20] },
+    { 20, "Rest", { value = "C30", count = 1 } })
+  facets = ask(t, store, tenant, { q = "xylophone", facets = true,
+    filters = { attributes = { size = { "30" } } } }).facets
+  t.equal(facets.attributes, { size = { { value = "30", count = 0 } } })
+end)
+
 test("suggestions complete the last word of active names", function(t, store)
   local tenant = shop(t, store)
   t.equal(store.suggest(tenant, "mou", 10), { "Wired Mouse", "Wireless Mouse" })

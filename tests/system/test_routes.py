@@ -67,6 +67,8 @@ return {
   ["GET /nothing"] = function() end,
   ["GET /redirect"] = function(_, shop) return shop.redirect "/text?a=1" end,
   ["POST /answer"] = function(req, shop) return shop.answer(req.json) end,
+  ["GET /number"] = function() return 404 end,
+  ["GET /boolean"] = function() return true end,
   ["GET /function"] = function() return { f = tostring } end,
 
   ["GET /broken"] = function() local nothing; return nothing.field end,
@@ -233,7 +235,8 @@ class Routes(Case):
     def test_an_error_is_a_500_without_detail(self):
         for path, code, place in (("/broken", "rule_error", r'"routes.lua","line":\d\d'),
                                   ("/raised", "rule_error", '""'), ("/endless", "budget", r'"routes.lua","line":\d\d'),
-                                  ("/function", "bad_result", '"routes.lua"')):
+                                  ("/function", "bad_result", '"routes.lua"'),
+                                  ("/number", "bad_result", '"routes.lua"'), ("/boolean", "bad_result", '"routes.lua"')):
             with self.subTest(path):
                 request_id = self.plain_500(self.call("GET", path))
                 line = re.search(rf'.*"tenant_route_failed".*"{request_id}".*', self.server.log()).group(0)

@@ -14,15 +14,21 @@ local function sorted_keys(map)
   return keys
 end
 
--- The wanted values as a JSON list, and how many were wanted. What is not UTF-8 is left out: nothing has such a value.
-local function list_of(value)
+-- The wanted values as texts, and how many were wanted. What is not UTF-8 is left out: nothing has such a value.
+local function texts_of(value)
   if type(value) ~= "table" then value = { value } end
   local texts = {}
   for _, entry in ipairs(value) do
     local ok = pcall(json.encode, tostring(entry))
     if ok then texts[#texts + 1] = tostring(entry) end
   end
-  return json.encode(json.array(texts)), #value
+  return texts, #value
+end
+
+-- The same as a JSON list.
+local function list_of(value)
+  local texts, count = texts_of(value)
+  return json.encode(json.array(texts)), count
 end
 
 local function category_condition(query, filters)
@@ -65,10 +71,18 @@ local function branch(query, columns, join, source, filters, except)
   return facets.where(query, filters, except)
 end
 
+-- The values of a facet that most items have; the chosen ones are among them however few have them, because a shopper
+-- must be able to take a choice back.
+local function best_values(query, wanted)
+  local values, count = list_of(wanted or {})
+  query:add(" GROUP BY f.value ORDER BY f.value IN (SELECT value FROM json_each(?)) DESC, count(*) DESC, f.value "
+    .. "LIMIT ?)", values, math.max(VALUES_MOST, count))
+end
+
 local function categories(query, source, filters)
   branch(query, "'category' AS kind, NULL AS name, f.value AS value, count(*) AS n",
     " JOIN item_categories f ON f.item = i.item", source, filters, "category")
-  query:add(" GROUP BY f.value ORDER BY count(*) DESC, f.value LIMIT ?)", VALUES_MOST)
+  best_values(query, filters.category)
 end
 
 -- The range of a price is the number of bounds at or below it.
@@ -91,7 +105,8 @@ local function attributes(query, source, filters)
     query:add " UNION ALL "
     branch(query, "'attribute' AS kind, f.name AS name, f.value AS value, count(*) AS n",
       " JOIN item_attributes f ON f.item = i.item", source, filters, { name })
-    query:add(" AND f.name = ? GROUP BY f.value ORDER BY count(*) DESC, f.value LIMIT ?)", name, VALUES_MOST)
+    query:add(" AND f.name = ?", name)
+    best_values(query, filters.attributes[name])
   end
 end
 
@@ -113,8 +128,23 @@ local function ranges_of(counts, bounds)
   return list
 end
 
+-- Puts the chosen values that nothing has into the list, and the most frequent value first.
+local function with_chosen(list, wanted)
+  local there = {}
+  for _, entry in ipairs(list) do there[entry.value] = true end
+  for _, value in ipairs((texts_of(wanted))) do
+    if not there[value] then list[#list + 1] = { value = value, count = 0 } end
+    there[value] = true
+  end
+  table.sort(list, function(a, b)
+    if a.count ~= b.count then return a.count > b.count end
+    return a.value < b.value
+  end)
+  return list
+end
+
 -- The rows of facets.query as the contract shows them.
-function facets.collect(rows, bounds)
+function facets.collect(rows, bounds, filters)
   local found, counts = { categories = {}, attributes = {} }, {}
   for _, row in ipairs(rows) do
     if row.kind == "category" then
@@ -124,8 +154,13 @@ function facets.collect(rows, bounds)
     else
       local list = found.attributes[row.name] or {}
       found.attributes[row.name] = list
-      if #list < VALUES_MOST then list[#list + 1] = { value = row.value, count = row.n } end
+      local chosen = filters.attributes and filters.attributes[row.name]
+      if chosen or #list < VALUES_MOST then list[#list + 1] = { value = row.value, count = row.n } end
     end
+  end
+  with_chosen(found.categories, filters.category or {})
+  for name, wanted in pairs(filters.attributes or {}) do
+    found.attributes[name] = with_chosen(found.attributes[name] or {}, wanted)
   end
   found.priceRanges = ranges_of(counts, bounds or RANGES)
   return found

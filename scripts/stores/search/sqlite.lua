@@ -133,7 +133,7 @@ local function count_facets(db, source, expression, wanted)
   local query = facets.query(start(expression), source, wanted.filters, wanted.priceRanges)
   local rows, text, name = db:query(query:text(), query.params)
   if not rows then return nil, text, name end
-  return facets.collect(rows, wanted.priceRanges)
+  return facets.collect(rows, wanted.priceRanges, wanted.filters)
 end
 
 -- The full-text expression of q: nil when everything matches, false when nothing can.
@@ -156,7 +156,8 @@ local function check(wanted)
 end
 
 local function nothing(wanted)
-  return { items = {}, total = 0, facets = wanted.facets and facets.collect({}, wanted.priceRanges) or nil }
+  return { items = {}, total = 0,
+    facets = wanted.facets and facets.collect({}, wanted.priceRanges, wanted.filters) or nil }
 end
 
 -- One page of a search, its total, and its facets when asked for.
