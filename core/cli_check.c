@@ -78,7 +78,7 @@ static void check_scripts(checking_t *checking) {
     if (err)
         put_problem(checking, SOURCE_SCRIPTS, report.failed ? "out of memory" : report.ptr);
     else if (!checking->json)
-        printf("%s: every file parses\n", checking->config.scripts);
+        printf("%s: every file parses; it was not run\n", checking->config.scripts);
     buf_destroy(&report);
 }
 
@@ -126,12 +126,12 @@ static int run(int argc, char **argv) {
 
 const cli_command_t CLI_CHECK = {
     .name = "check",
-    .usage = "[--json] [FOLDER…]",
+    .usage = "[--json] [--config FILE] [--SETTING=VALUE…] [FOLDER…]",
     .summary = "try a tenant's rules, or all of them, without serving them",
     .help = "FOLDER is a tenant's (tenants/acme) or one of scripts; without any, all that the "
             "settings name are checked:\n"
-            "rules are parsed and price every sample cart, scripts are parsed. Prints what is "
-            "wrong as\n"
+            "rules are parsed and price every sample cart, scripts are only parsed, not run. "
+            "Prints what is wrong as\n"
             "FILE:LINE: KIND: SENTENCE; exit code 1 when an edition would be refused.\n"
             "  --json   a list with a report per folder\n",
     .run = run,

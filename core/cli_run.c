@@ -154,10 +154,10 @@ static void print_text(const run_t *run) {
 static void put_budget(const run_t *run, buf_t *out) {
     buf_printf(out, "\"budget\":{\"instructions\":{\"used\":%llu,\"limit\":%llu},",
         (unsigned long long)run->usage.instructions, (unsigned long long)run->limits.instructions);
-    buf_printf(out, "\"time_us\":{\"used\":%llu,\"limit\":%llu},",
+    buf_printf(out, "\"timeUs\":{\"used\":%llu,\"limit\":%llu},",
         (unsigned long long)(run->usage.nanoseconds / 1000),
         (unsigned long long)(run->limits.time_ms * 1000));
-    buf_printf(out, "\"allocated_bytes\":{\"used\":%llu,\"limit\":%llu}}",
+    buf_printf(out, "\"allocatedBytes\":{\"used\":%llu,\"limit\":%llu}}",
         (unsigned long long)run->usage.allocated, (unsigned long long)run->limits.allocated);
 }
 
@@ -235,7 +235,7 @@ static int run_command(int argc, char **argv) {
 
 const cli_command_t CLI_RUN = {
     .name = "run",
-    .usage = "FILE.lua --input CART.json [--json]",
+    .usage = "FILE.lua --input CART.json [--json] [--config FILE] [--SETTING=VALUE…]",
     .summary = "run one rule on one cart and show what it does and costs",
     .help = "FILE.lua is pricing.lua, shipping.lua, tax.lua or checkout.lua; in a tenant's folder "
             "it gets that tenant's\n"

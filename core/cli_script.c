@@ -39,7 +39,7 @@ static int run_import(int argc, char **argv) {
 
 const cli_command_t CLI_IMPORT = {
     .name = "import",
-    .usage = "--tenant SLUG [--strict] FILE.csv",
+    .usage = "--tenant SLUG [--strict] [--config FILE] [--SETTING=VALUE…] FILE.csv",
     .summary = "load a product export in Shopify's format",
     .run = run_import,
 };

@@ -48,6 +48,15 @@ static int help(const char *topic) {
     return CLI_OK;
 }
 
+static int version(int argc, char **argv) {
+    if (argc > 2) {
+        fprintf(stderr, "perigee version: unexpected argument %s\n", argv[2]);
+        return CLI_USAGE;
+    }
+    printf("perigee %s\n", PERIGEE_VERSION);
+    return CLI_OK;
+}
+
 static bool is(const char *word, const char *command, const char *option, const char *letter) {
     return strcmp(word, command) == 0 || strcmp(word, option) == 0 || strcmp(word, letter) == 0;
 }
@@ -60,10 +69,7 @@ int main(int argc, char **argv) {
     /* What the master executes; people have no use for it. */
     if (strcmp(argv[1], "worker") == 0) return worker_main();
     if (is(argv[1], "help", "--help", "-h")) return help(argc > 2 ? argv[2] : NULL);
-    if (is(argv[1], "version", "--version", "-V")) {
-        printf("perigee %s\n", PERIGEE_VERSION);
-        return CLI_OK;
-    }
+    if (is(argv[1], "version", "--version", "-V")) return version(argc, argv);
     const cli_command_t *command = find(argv[1]);
     return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
 }

@@ -112,7 +112,7 @@ static size_t scheme_length(span_t target) {
 }
 
 static int check_target(exchange_t *x, authority_t *target, const char **detail) {
-    *detail = "the request target has a character that no URI has";
+    *detail = "the request target has a character that must be percent-encoded";
     for (size_t i = 0; i < x->target.len; i++) {
         unsigned char c = (unsigned char)x->target.ptr[i];
         if (c <= ' ' || c >= 0x7f || c == '#') return ERR_INVALID;

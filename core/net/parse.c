@@ -261,7 +261,10 @@ int parse_run(conn_t *conn, const char **bytes, size_t *len, bool *whole) {
         return ERR_OK;
     }
     if (conn->refusal != ERR_OK) return conn->refusal;
-    conn->detail = llhttp_get_error_reason(&conn->parser);
+    conn->detail =
+        code == HPE_INVALID_URL
+            ? "the request target is not a URI: what is not ASCII must be percent-encoded"
+            : llhttp_get_error_reason(&conn->parser);
     if (code == HPE_PAUSED_H2_UPGRADE) return ERR_BAD_VERSION;
     bool version = code == HPE_INVALID_VERSION && conn->current != NULL;
     return version ? version_refusal(token_end(conn->current)) : ERR_INVALID;

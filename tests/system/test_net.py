@@ -229,6 +229,10 @@ class Unproxied(NetCase):
         self.assertEqual((line["client"], line["tenant"]), ("127.0.0.1", "acme"))
         self.expect(401, "POST", "/api/products", json={}, key="owner")
 
+    def test_a_target_that_is_not_encoded(self):
+        answer = self.raw("GET /api/products/suggest?q=\u8336 HTTP/1.1\r\nHost: acme.localhost\r\n\r\n".encode())
+        self.assertIn(b"percent-encoded", answer)
+
 
 if __name__ == "__main__":
     main()
