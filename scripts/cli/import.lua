@@ -5,13 +5,14 @@ local shopify = require "shop.shopify"
 local tenants = require "shop.tenants"
 
 local USAGE = [[
-usage: perigee import --tenant SLUG FILE.csv [--strict]
+usage: perigee import --tenant SLUG [--strict] [--config FILE] [--SETTING=VALUE…] FILE.csv
 
 Loads a product export in Shopify's format. Each variant becomes a product with its own SKU; known SKUs are updated, so
 that importing twice changes nothing. A bad row is reported as FILE:LINE and skipped.
 
   --tenant SLUG   the shop, by its folder under tenants/
   --strict        load nothing when any row is bad (exit code 1)
+  --config FILE   the server's settings; perigee help config lists what --SETTING=VALUE may be
 ]]
 
 local function say(...)
@@ -59,7 +60,7 @@ end
 
 local function summary(options, counts, export, skipped, started)
   print(("%s: %d added, %d updated, %d unchanged, %d skipped of %d variants in %.1f s"):format(
-    options.tenant, counts.added, counts.updated, counts.unchanged, skipped, export.rows,
+    options.tenant, counts.added, counts.updated, counts.unchanged, skipped, #export.entries + export.skipped,
     (clock.now_ms() - started) / 1000))
 end
 
@@ -77,14 +78,14 @@ local function import(options)
   end
   report(options.file, export.faults)
   if options.strict and #export.faults > 0 then
-    say("perigee import: nothing was loaded: %d bad rows", #export.faults)
+    say("perigee import: nothing was loaded: %d bad rows", export.skipped)
     return 1
   end
   local show, wipe = new_progress(#export.entries)
   local counts = catalogue.load(tenant, export.entries, show)
   wipe()
   report(options.file, counts.refused)
-  summary(options, counts, export, #export.faults + #counts.refused, started)
+  summary(options, counts, export, export.skipped + #counts.refused, started)
   return 0
 end
 

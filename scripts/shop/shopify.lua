@@ -9,6 +9,7 @@ local shopify = {}
 
 local NEEDED = { "Handle", "Title", "Variant Price" }
 local SKU_MOST = 100
+local QUOTED_MOST = 40 -- bytes of a bad value in a message
 
 -- The column that a product's field comes from, for messages.
 local COLUMN_OF = {
@@ -129,19 +130,34 @@ local function is_variant(row)
   return row["Variant Price"] ~= "" or row["Option1 Value"] ~= "" or row["Variant SKU"] ~= ""
 end
 
+-- The value that a JSON pointer names in the fields, quoted and cut; "" when it is empty or no single value.
+local function quoted(fields, pointer)
+  local value = fields
+  for part in pointer:gmatch "[^/]+" do
+    if type(value) ~= "table" then return "" end
+    value = value[tonumber(part) and tonumber(part) + 1 or part:gsub("~1", "/"):gsub("~0", "~")]
+  end
+  if type(value) ~= "string" and type(value) ~= "number" or value == "" then return "" end
+  local text = tostring(value):gsub("%c", " ")
+  if #text > QUOTED_MOST then text = text:sub(1, QUOTED_MOST):gsub("[\192-\255]?[\128-\191]*$", "") .. "…" end
+  return (', not "%s"'):format(text)
+end
+
 -- What the schema has to say about a row, in the words of its columns.
-local function sentence_of(violation)
+local function sentence_of(violation, fields)
   local field = violation.pointer:match "^/([^/]+)"
-  return (COLUMN_OF[field] or "the row") .. " " .. violation.detail
+  return (COLUMN_OF[field] or "the row") .. " " .. violation.detail .. quoted(fields, violation.pointer)
 end
 
 -- The groups of an export in its order, and a reader that knows the columns.
 local function new_export(context)
-  return { context = context, groups = {}, by_handle = {}, entries = {}, faults = {}, rows = 0, skus = {} }
+  return { context = context, groups = {}, by_handle = {}, entries = {}, faults = {}, skipped = 0, skus = {} }
 end
 
-local function fault(export, line, text)
-  export.faults[#export.faults + 1] = { line = line, text = text }
+-- Skips a row, for one reason or more.
+local function skip(export, line, ...)
+  export.skipped = export.skipped + 1
+  for _, text in ipairs { ... } do export.faults[#export.faults + 1] = { line = line, text = text } end
 end
 
 -- A row answers "" for a column that the file does not have.
@@ -158,7 +174,7 @@ end
 
 local function add_row(export, line, row)
   local handle = row["Handle"]
-  if handle == "" then return fault(export, line, "Handle is empty") end
+  if handle == "" then return skip(export, line, "Handle is empty") end
   local group = export.by_handle[handle]
   if not group then
     group = { handle = handle, rows = {}, images = {} }
@@ -175,15 +191,15 @@ local function add_row(export, line, row)
 end
 
 local function add_entry(export, group, row)
-  export.rows = export.rows + 1
-  local fields = fields_of(group, row)
+  local fields, wrong = fields_of(group, row), {}
   local first = export.skus[fields.sku]
-  if first then
-    return fault(export, row.line, ("Variant SKU %s is used on line %d already"):format(fields.sku, first))
-  end
-  if fields.price == "" then return fault(export, row.line, "Variant Price is empty") end
+  if first then wrong[1] = ("Variant SKU %s is used on line %d already"):format(fields.sku, first) end
   local clean, errors = schema:check(fields, export.context, { creating = true })
-  if not clean then return fault(export, row.line, sentence_of(errors[1])) end
+  for _, violation in ipairs(errors or {}) do
+    local empty = violation.pointer == "/price" and fields.price == ""
+    wrong[#wrong + 1] = empty and "Variant Price is empty" or sentence_of(violation, fields)
+  end
+  if #wrong > 0 then return skip(export, row.line, unpack(wrong)) end
   export.skus[fields.sku] = row.line
   export.entries[#export.entries + 1] = { line = row.line, product = clean }
 end
@@ -195,11 +211,11 @@ local function read_group(export, group)
   end)
   for _, row in ipairs(group.rows) do
     if not group.parent then
-      fault(export, row.line, "no row of " .. group.handle .. " has a Title")
+      skip(export, row.line, "no row of " .. group.handle .. " has a Title")
     elseif is_variant(row) or row == group.parent then
       add_entry(export, group, row)
     elseif row["Image Src"] == "" then
-      fault(export, row.line, "the row holds neither a variant nor an image")
+      skip(export, row.line, "the row holds neither a variant nor an image")
     end
   end
 end
@@ -218,8 +234,13 @@ local function read_header(fields, why)
   return fields
 end
 
--- Reads the file. Returns { entries = { { line, product } }, faults = { { line, text } }, rows } with the products
--- checked by the schema, or nil and a sentence when the file cannot be read as an export at all.
+local function is_blank(fields)
+  return #fields == 1 and fields[1] == ""
+end
+
+-- Reads the file. Returns { entries = { { line, product } }, faults = { { line, text } }, skipped } with the products
+-- checked by the schema and the number of bad rows, each with one fault or more; or nil and a sentence when the file
+-- cannot be read as an export at all.
 function shopify.read(path, context)
   local records, text = csv.records(path)
   if not records then return nil, path .. ": " .. text end
@@ -229,14 +250,20 @@ function shopify.read(path, context)
       columns, text = read_header(fields, why)
       if not columns then return nil, ("%s:%d: %s"):format(path, line, text) end
     elseif why then
-      fault(export, line, why)
-    elseif #fields > 1 or fields[1] ~= "" then
+      skip(export, line, why)
+    elseif #fields < #columns and not is_blank(fields) then
+      skip(export, line, ("too few columns: %d instead of the header's %d"):format(#fields, #columns))
+    elseif not is_blank(fields) then
       add_row(export, line, read_row(columns, fields))
     end
   end
   if not columns then return nil, path .. ": the file is empty" end
   for _, group in ipairs(export.groups) do read_group(export, group) end
-  table.sort(export.faults, function(a, b) return a.line < b.line end)
+  for i, fault in ipairs(export.faults) do fault.place = i end
+  table.sort(export.faults, function(a, b)
+    if a.line ~= b.line then return a.line < b.line end
+    return a.place < b.place
+  end)
   return export
 end
 

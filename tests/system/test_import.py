@@ -76,16 +76,21 @@ class Import(Case):
             "f,F,,,,,true,Title,Default Title,,,BAD-0,1,1,deny,1.00,,,,,\n"
             ",G,,,,,true,Title,Default Title,,,BAD-7,1,1,deny,1.00,,,,,\n"
             "h,H,,,,,true,Title,Default Title,,,BAD-8,1,1,deny,,,,,,\n"
+            "i,I,,,,,true,Title,Default Title,,,BAD-0,much,1,maybe,dear,,,,,\n"
+            "j,J,,\n"
             "last,Last,,,,,true,Title,Default Title,,,BAD-9,1,1,deny,2.00,,,,,\n")
         done = self.load(text, "--strict", code=1)
         self.assertIn("nothing was loaded", done.stderr)
         self.by_sku("BAD-0", status=404)
         done = self.load(text)
-        self.assertIn("2 added, 0 updated, 0 unchanged, 8 skipped", done.stdout)
+        self.assertIn("2 added, 0 updated, 0 unchanged, 10 skipped of 12 variants", done.stdout)
         lines = done.stderr.strip().split("\n")
-        self.assertEqual([int(line.split(":")[1]) for line in lines], [3, 4, 6, 7, 8, 9, 10, 11], done.stderr)
+        self.assertEqual([int(line.split(":")[1]) for line in lines],
+                         [3, 4, 6, 7, 8, 9, 10, 11, 12, 12, 12, 12, 13], done.stderr)
         for line, word in zip(lines, ("Variant Price", "Variant Price", "Variant Grams", "Variant Inventory Policy",
-                                      "Title", "line 2", "Handle", "Variant Price")):
+                                      "Title", "line 2", "Handle", "Variant Price is empty",
+                                      "line 2", 'Price must be an amount, not "dear"', 'not "maybe"', 'not "much"',
+                                      "too few columns: 4 instead of the header's 21")):
             self.assertIn(word, line)
             self.assertTrue(line.startswith(os.path.join(self.server.folder, "export.csv") + ":"))
         self.assertEqual((self.by_sku("BAD-0")["price"], self.by_sku("BAD-9")["price"]), (1, 2))
