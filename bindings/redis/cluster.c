@@ -11,10 +11,8 @@
 #include "redis/slots.h"
 
 #define STORM_MS 250 /* at least, between two questions that redirections gave rise to */
-#define LINGER_MS                                                                                  \
-    10000 /* a server that only a redirection named stays so long after the last one */
-#define AGAIN_MS                                                                                   \
-    10 /* before the first repetition of a command that the Cluster was not ready for */
+/* A server that only a redirection named stays so long after the last one. */
+#define LINGER_MS 10000
 
 typedef struct cluster {
     redis_router_t router;
@@ -26,6 +24,7 @@ typedef struct cluster {
     /* From the URL: connected only while no server of the Cluster is. */
     redis_node_t *seeds[REDIS_ENDPOINTS_MAX];
     size_t seed_count;
+    redis_node_t *nowhere; /* refuses */
     redis_drain_t drain;
     /* The one question under way. Its memory is here, and so the router outlives its close until it has ended. */
     redis_command_t question;
@@ -245,11 +244,11 @@ static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
     redis_rerouted(cluster->redis);
 }
 
-/* While nothing is known: a seed that is down refuses at once, unless another may still answer. */
-static redis_node_t *refusing(const cluster_t *cluster) {
+/* While nothing is known, commands wait for that, unless no seed can be reached. */
+static redis_node_t *nobody(const cluster_t *cluster) {
     for (size_t i = 0; i < cluster->seed_count; i++)
         if (!redis_node_down(cluster->seeds[i])) return NULL;
-    return cluster->seed_count ? cluster->seeds[0] : NULL;
+    return cluster->nowhere;
 }
 
 /* In turn, those that answer. */
@@ -277,7 +276,7 @@ static redis_node_t *next_reader(const cluster_t *cluster, redis_shard_t *shard)
 
 static redis_node_t *pick(redis_router_t *router, span_t key, bool replica) {
     cluster_t *cluster = (cluster_t *)router;
-    if (!cluster->known) return refusing(cluster);
+    if (!cluster->known) return nobody(cluster);
     redis_shard_t *shard = key.len ? cluster->slots.of[redis_slot(key)] : NULL;
     if (!shard) shard = any_shard(cluster); /* it says what is the matter with an empty slot */
     bool reads = replica && redis_url(cluster->redis)->replicas;
@@ -303,17 +302,6 @@ static redis_redirect_t ask_there(cluster_t *cluster, const redis_endpoint_t *to
     return (redis_redirect_t){.verdict = REDIS_ASK, .node = node};
 }
 
-/* The command was refused before it ran. A replica's refusal sends it to the master at once; otherwise it is repeated
-   after a pause that doubles, as long as there is time: the refusal is a better answer than none. */
-static redis_redirect_t later(const cluster_t *cluster, const redis_command_t *command) {
-    if (command->replica && command->hops == 0) return (redis_redirect_t){.verdict = REDIS_AGAIN};
-    uint32_t pause = AGAIN_MS << command->hops;
-    pause += randombytes_uniform(pause);
-    if (now_of(cluster) + 2 * pause > command->until_ms)
-        return (redis_redirect_t){.verdict = REDIS_PASS};
-    return (redis_redirect_t){.verdict = REDIS_AGAIN, .after_ms = pause};
-}
-
 static redis_redirect_t on_error(
     redis_router_t *router, redis_node_t *from, redis_command_t *command) {
     static const redis_endpoint_t NOWHERE;
@@ -325,7 +313,7 @@ static redis_redirect_t on_error(
                                                        : ask_there(cluster, &to);
     if (redis_reply_is(command->reply, "CLUSTERDOWN") || redis_reply_is(command->reply, "READONLY"))
         refresh_for_redirection(cluster);
-    return later(cluster, command);
+    return redis_later(command);
 }
 
 static bool up(const redis_router_t *router) {
@@ -345,6 +333,7 @@ static void close_cluster(redis_router_t *router) {
         take_away(cluster, &member->link);
         take_away(cluster, &member->reader);
     }
+    if (cluster->nowhere) redis_node_delete(cluster->nowhere);
     redis_drain_close(&cluster->drain);
     deadline_clear(&cluster->refresh);
     deadline_clear(&cluster->tidy);
@@ -365,8 +354,9 @@ redis_router_t *redis_cluster_new(redis_t *redis, char *why, size_t size) {
     redis_drain_create(&cluster->drain, redis_loop(redis));
     deadline_init(&cluster->refresh, on_refresh);
     deadline_init(&cluster->tidy, on_tidy);
+    cluster->nowhere = redis_node_nowhere(redis);
     open_seeds(cluster);
-    if (cluster->seed_count) return &cluster->router;
+    if (cluster->seed_count && cluster->nowhere) return &cluster->router;
     close_cluster(&cluster->router);
     return NULL;
 }

@@ -8,6 +8,7 @@ static const char *const NAMES[] = {
     [GREET_NAME] = "CLIENT SETNAME",
     [GREET_SELECT] = "SELECT",
     [GREET_READONLY] = "READONLY",
+    [GREET_ROLE] = "ROLE",
 };
 
 /* AUTH first: a server that wants a password refuses HELLO without one. */
@@ -18,6 +19,7 @@ void redis_greet_begin(redis_greeting_t *greeting, const redis_access_t *access)
     greeting->steps[greeting->count++] = GREET_NAME;
     if (access->db) greeting->steps[greeting->count++] = GREET_SELECT;
     if (access->readonly) greeting->steps[greeting->count++] = GREET_READONLY;
+    if (access->master) greeting->steps[greeting->count++] = GREET_ROLE;
 }
 
 static void add(redis_line_t *line, span_t text) {
@@ -50,6 +52,9 @@ void redis_greet_line(
     case GREET_READONLY:
         add(line, SPAN("READONLY"));
         break;
+    case GREET_ROLE:
+        add(line, SPAN("ROLE"));
+        break;
     }
 }
 
@@ -57,6 +62,13 @@ void redis_greet_line(
    works without. */
 static bool optional(redis_step_t step) {
     return step == GREET_HELLO || step == GREET_NAME;
+}
+
+/* ["master", …] or ["slave", …] */
+static bool is_master(const redisReply *reply) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) return false;
+    const redisReply *role = reply->element[0];
+    return role->type == REDIS_REPLY_STRING && strcmp(role->str, "master") == 0;
 }
 
 int redis_greet_answer(
@@ -69,6 +81,10 @@ int redis_greet_answer(
         size_t word = strcspn(reply->str, " \r\n");
         snprintf(
             why, size, "%s was refused: %.*s", NAMES[step], word < 32 ? (int)word : 32, reply->str);
+        return -1;
+    }
+    if (step == GREET_ROLE && !is_master(reply)) {
+        snprintf(why, size, "it is not the master");
         return -1;
     }
     return greeting->next == greeting->count;

@@ -3,9 +3,16 @@
 #define PERIGEE_REDIS_GREET_H
 #include "redis/link.h"
 
-#define REDIS_GREET_MAX 5
+#define REDIS_GREET_MAX 6
 
-typedef enum { GREET_AUTH, GREET_HELLO, GREET_NAME, GREET_SELECT, GREET_READONLY } redis_step_t;
+typedef enum {
+    GREET_AUTH,
+    GREET_HELLO,
+    GREET_NAME,
+    GREET_SELECT,
+    GREET_READONLY,
+    GREET_ROLE
+} redis_step_t;
 
 typedef struct redis_greeting {
     redis_step_t steps[REDIS_GREET_MAX];

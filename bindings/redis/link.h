@@ -14,6 +14,7 @@ typedef struct redis_access {
     const char *tls_name; /* in the certificate; empty: the host's */
     bool resp2;           /* do not ask for RESP3 */
     bool readonly;        /* send READONLY, as a Cluster's replicas need it */
+    bool master;          /* ask for the ROLE, and refuse what is no master */
 } redis_access_t;
 
 typedef struct link link_t;

@@ -149,6 +149,16 @@ redis_node_t *redis_node_new(const redis_node_options_t *options) {
     return node;
 }
 
+redis_node_t *redis_node_nowhere(redis_t *redis) {
+    static const redis_access_t NONE;
+    redis_node_options_t options = {.redis = redis, .access = &NONE};
+    redis_node_t *node = redis_node_new(&options);
+    if (!node) return NULL;
+    node->failed = true;
+    snprintf(node->fault, sizeof node->fault, "no server can be reached");
+    return node;
+}
+
 void redis_node_delete(redis_node_t *node) {
     for (int i = 0; i < node->options.links; i++) {
         deadline_clear(&node->lanes[i].retry);

@@ -16,6 +16,8 @@ typedef struct redis_node_options {
 
 /* Starts to connect and goes on for ever, with pauses that double up to a second, jittered. NULL: no memory. */
 redis_node_t *redis_node_new(const redis_node_options_t *options);
+/* One that has no server and refuses every command. NULL: no memory. */
+redis_node_t *redis_node_nowhere(redis_t *redis);
 /* Closes its links. What was sent ends with ERR_CLOSED, what waits with ERR_UNAVAILABLE, on a later turn (what was not
    sent or may be sent twice then goes to the router again, if it is of redis_submit). */
 void redis_node_delete(redis_node_t *node);

@@ -46,6 +46,9 @@ const redis_access_t *redis_sentinel_access(const redis_t *redis);
 /* A router's own command to one node: no refusals, no redirections, not counted against the bound; command->done comes
    on a later turn as for redis_submit. */
 void redis_ask(redis_t *redis, redis_node_t *node, redis_command_t *command);
+/* For a command that was refused before it ran. A replica's refusal sends it to the master at once; otherwise it is
+   repeated after a pause that doubles, as long as there is time: the refusal is a better answer than none. */
+redis_redirect_t redis_later(const redis_command_t *command);
 /* The router knows more now: commands that waited for it are routed again. On a later turn. */
 void redis_rerouted(redis_t *redis);
 /* A server does not belong to the group any more: connections that do not come from nodes leave it, as it may pass on
@@ -58,5 +61,6 @@ void redis_on_node(redis_t *redis, redis_node_t *node, bool up);
 redis_router_t *redis_router_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_single_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_cluster_new(redis_t *redis, char *why, size_t size);
+redis_router_t *redis_sentinel_new(redis_t *redis, char *why, size_t size);
 
 #endif

@@ -2,10 +2,9 @@
 #ifndef PERIGEE_REDIS_SLOTS_H
 #define PERIGEE_REDIS_SLOTS_H
 #include "base/map.h"
-#include "redis/node.h"
+#include "redis/replica.h"
 
 #define REDIS_SLOTS 16384
-#define REDIS_REPLICAS_MAX 8 /* of one master that are read from; more are not needed */
 
 typedef struct redis_shard redis_shard_t;
 

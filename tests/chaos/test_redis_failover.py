@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
 from lib.chaos import LONG, ChaosCase  # noqa: E402
 from lib.engines import Cluster, Sentinels, until  # noqa: E402
+from lib.server import eventually  # noqa: E402
 
 ROUNDS = 3 if LONG else 1
 
@@ -24,31 +25,32 @@ class OnCluster(ChaosCase):
     def redis_url(cls):
         return cls.cluster.url
 
-    def carts_on(self, node):
-        """How many carts a node holds."""
-        with node.client() as client:
-            place, found = b"0", 0
-            while True:
-                place, keys = client.call("SCAN", place, "MATCH", "cart:*", "COUNT", "1000")
-                found += len(keys)
-                if place == b"0":
-                    return found
+    def carts_on(self, node, session="*"):
+        return node.call("KEYS", "cart:*:" + session)
 
     def test_carts_are_spread(self):
-        for _ in range(30):
+        def everywhere():
             self.fill()
-        self.assertEqual([self.carts_on(node) > 0 for node in self.cluster.masters()], [True] * 3)
+            return all(self.carts_on(node) for node in self.cluster.masters())
+        eventually(everywhere, "every master holds carts")
+
+    def holder(self, shoppers):
+        """The master that has the first shopper's cart."""
+        return next(node for node in self.cluster.masters() if self.carts_on(node, shoppers.accounts[0].session))
 
     def test_resharding_while_serving(self):
         """Nobody notices."""
         with self.shop(16) as shoppers:
-            self.more(shoppers)
+            eventually(lambda: shoppers.accounts[0].added, "the first shopper has a cart")
             for _ in range(ROUNDS):
-                source, target = self.cluster.masters()[:2]
-                before = self.carts_on(target)
+                target = self.cluster.masters()[0]
+                source = self.holder(shoppers)
+                if source is target:
+                    target = self.cluster.masters()[1]
+                before = self.cluster.slots_of(target)
                 self.cluster.reshard(source, target, 3000)
                 until(self.cluster.settled, "the Cluster is whole")
-                self.assertGreater(self.carts_on(target), before)
+                self.assertEqual(self.cluster.slots_of(target), before + 3000)
                 self.more(shoppers)
                 self.cluster.reshard(target, source, 3000)
                 until(self.cluster.settled, "the Cluster is whole")
@@ -61,7 +63,8 @@ class OnCluster(ChaosCase):
         for _ in range(ROUNDS):
             with self.shop(16) as shoppers:
                 self.more(shoppers)
-                lost = self.cluster.masters()[0]
+                eventually(lambda some=shoppers: some.accounts[0].added, "the first shopper has a cart")
+                lost = self.holder(shoppers)
                 lost.kill()
                 self.ended(shoppers, 1)
                 self.expect(200, "GET", "/api/products/" + self.product)

@@ -114,10 +114,10 @@ class ChaosCase(Case):
     def settle(self, shoppers):
         """After the faults: every piece that was confirmed is there, and none that was never asked for."""
         self.assertEqual(shoppers.faults, [])
-        for shopper in shoppers.all:
-            kept = self.quantity(shopper.session)
-            self.assertGreaterEqual(kept, shopper.added, f"{shopper.session} lost something")
-            self.assertLessEqual(kept, shopper.added + shopper.refused, f"{shopper.session} has too much")
+        for account in shoppers.accounts:
+            kept = self.quantity(account.session)
+            self.assertGreaterEqual(kept, account.added, f"{account.session} lost something")
+            self.assertLessEqual(kept, account.added + account.refused, f"{account.session} has too much")
 
     def shop(self, count=8):
         """Shoppers under way, who have each added something."""

@@ -502,6 +502,11 @@ class Cluster(Group):
                 return next(node for node in self.nodes if node.port == entry[2][1])
         raise EngineError(f"nobody serves slot {slot}")
 
+    def slots_of(self, node):
+        """How many slots a master serves, as it sees it."""
+        return sum(last - first + 1 for first, last, (_, port, *_), *_ in node.call("CLUSTER", "SLOTS")
+                   if port == node.port)
+
     def reshard(self, source, target, slots):
         """Moves slots from one master to another, keys and all, while they serve."""
         ids = [node.call("CLUSTER", "MYID").decode() for node in (source, target)]

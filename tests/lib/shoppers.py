@@ -4,41 +4,57 @@ import json
 import threading
 
 CALL_S = 120
-REST_S = 0.05
-# Of one line; see scripts/schema/cart.lua.
-MOST_PIECES = 9000
+# Between two pieces, and after a refusal.
+PAUSE_S, REST_S = 0.01, 0.05
+# Of one cart: below what scripts/schema/cart.lua allows for a line.
+MOST_PIECES = 5000
+
+
+class Account:
+    """Of one cart: each 200 is a piece that must be in it, each 503 one that may be."""
+
+    def __init__(self, session):
+        self.session, self.added, self.refused = session, 0, 0
 
 
 class Shopper(threading.Thread):
-    """Each 200 is a piece that must be in the cart; each 503 is one that may be; anything else is a fault."""
+    """Fills one cart after another; what is neither a 200 nor a 503 is a fault."""
 
-    def __init__(self, port, product, session):
+    def __init__(self, port, product, name):
         super().__init__(daemon=True)
-        self.port, self.session = port, session
+        self.port, self.name_of_carts = port, name
+        self.accounts = [Account(name)]
         self.body = json.dumps({"productId": product})
         self.stopping = threading.Event()
-        self.added, self.refused, self.faults = 0, 0, []
+        self.faults = []
         self.connection = None
+
+    @property
+    def account(self):
+        return self.accounts[-1]
 
     def add(self):
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=CALL_S)
-        headers = {"Host": f"acme.localhost:{self.port}", "X-Session-ID": self.session,
+        headers = {"Host": f"acme.localhost:{self.port}", "X-Session-ID": self.account.session,
                    "Content-Type": "application/json"}
         self.connection.request("POST", "/api/cart/items", body=self.body, headers=headers)
         answer = self.connection.getresponse()
         text = answer.read()
         if answer.status == 200:
-            self.added += 1
+            self.account.added += 1
+            self.stopping.wait(PAUSE_S)
         elif answer.status == 503 and (answer.getheader("Retry-After") or "").isdigit():
-            self.refused += 1
+            self.account.refused += 1
             self.stopping.wait(REST_S)
         else:
             self.faults.append(f"{answer.status} {dict(answer.getheaders())} {text[:300]!r}")
             self.stopping.wait(REST_S)
 
     def run(self):
-        while not self.stopping.is_set() and self.added + self.refused < MOST_PIECES:
+        while not self.stopping.is_set():
+            if self.account.added + self.account.refused >= MOST_PIECES:
+                self.accounts.append(Account(f"{self.name_of_carts}-{len(self.accounts)}"))
             try:
                 self.add()
             except (OSError, http.client.HTTPException) as failure:
@@ -51,7 +67,7 @@ class Shopper(threading.Thread):
 
 
 class Shoppers:
-    """Several at once, each with a cart of its own, for a with block."""
+    """Several at once, each with carts of its own, for a with block."""
 
     def __init__(self, port, product, count, name):
         self.all = [Shopper(port, product, f"shopper-{name}-{n:04}") for n in range(count)]
@@ -68,12 +84,16 @@ class Shoppers:
             shopper.join(CALL_S)
 
     @property
+    def accounts(self):
+        return [account for shopper in self.all for account in shopper.accounts]
+
+    @property
     def added(self):
-        return sum(shopper.added for shopper in self.all)
+        return sum(account.added for account in self.accounts)
 
     @property
     def refused(self):
-        return sum(shopper.refused for shopper in self.all)
+        return sum(account.refused for account in self.accounts)
 
     @property
     def faults(self):
