@@ -237,7 +237,8 @@ class Routes(Case):
                                   ("/raised", "rule_error", '""'),
                                   ("/endless", "budget", r'"routes.lua","line":\d\d'),
                                   ("/function", "bad_result", '"routes.lua"'),
-                                  ("/number", "bad_result", '"routes.lua"'), ("/boolean", "bad_result", '"routes.lua"')):
+                                  ("/number", "bad_result", '"routes.lua"'),
+                                  ("/boolean", "bad_result", '"routes.lua"')):
             with self.subTest(path):
                 request_id = self.plain_500(self.call("GET", path))
                 line = re.search(rf'.*"tenant_route_failed".*"{request_id}".*', self.server.log()).group(0)
