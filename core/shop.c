@@ -197,11 +197,18 @@ static call_t *call_new(request_t *request, const char *name) {
     return call;
 }
 
+/* Raises: a loop over calls has to be seen by who wrote it. */
+static void count_call(lua_State *L, const task_t *task, const char *name) {
+    if (!task || task_waits_left(task)) return;
+    luaL_error(L, "at most %d calls of shop in one request (shop.%s)", SHOP_CALLS_MAX, name);
+}
+
 static int l_call(lua_State *L) {
     task_t *task = task_of(L);
     const char *name = lua_touserdata(L, lua_upvalueindex(1));
     char why[160];
     if (!task) return luaL_error(L, "shop is only there inside a request");
+    count_call(L, task, name);
     call_t *call = call_new(tenant_routes_request(task_user(task)), name);
     if (!call) return luaL_error(L, "out of memory");
     if (pack_arguments(L, call, why, sizeof why) != 0) {
@@ -211,6 +218,11 @@ static int l_call(lua_State *L) {
     await_begin(L, &call->await, &OPS, SHOP_MS);
     loop_defer(call->app->services->loop, &call->start);
     return await_park(L, &call->await);
+}
+
+static int l_all(lua_State *L) {
+    count_call(L, task_of(L), "all");
+    return wait_all(L);
 }
 
 /* shop.answer{status, headers, body}: only marks the table; the answer is checked when the route returns it. */
@@ -269,6 +281,6 @@ void shop_push(lua_State *L) {
     lua_setfield(L, -2, "answer");
     lua_pushcfunction(L, l_redirect);
     lua_setfield(L, -2, "redirect");
-    lua_pushcfunction(L, wait_all);
+    lua_pushcfunction(L, l_all);
     lua_setfield(L, -2, "all");
 }

@@ -91,17 +91,26 @@ static bool is_budget(int err) {
     return err == ERR_BUDGET_TIME || err == ERR_BUDGET_INSTRUCTIONS || err == ERR_BUDGET_MEMORY;
 }
 
-static const char *put_headers(const value_t *headers, buf_t *lines, span_t *type) {
+static const char *refuse_header(arena_t *arena, span_t name, const char *why) {
+    char text[200];
+    int len = (int)(name.len < 80 ? name.len : 80);
+    snprintf(text, sizeof text, "the header %.*s %s", len, name.ptr, why);
+    const char *copy = arena_dup(arena, text, strlen(text) + 1);
+    return copy ? copy : "a header is not one that can be sent";
+}
+
+static const char *put_headers(const value_t *headers, arena_t *arena, buf_t *lines, span_t *type) {
     if (!headers) return NULL;
     if (headers->kind == VALUE_LIST && headers->list.count == 0) return NULL;
     if (headers->kind != VALUE_TABLE) return "headers is not a table";
     for (size_t i = 0; i < headers->table.count; i++) {
         span_t name = headers->table.pairs[i].key;
         const value_t *value = headers->table.pairs[i].value;
-        if (value->kind != VALUE_STRING || field_refusal(name, value->string))
-            return "a header is not one that can be sent";
+        if (value->kind != VALUE_STRING) return refuse_header(arena, name, "is not a text");
+        const char *why = field_refusal(name, value->string);
         /* Sessions are the platform's. */
-        if (span_ieq(name, SPAN("set-cookie"))) return "a header belongs to the platform";
+        if (!why && span_ieq(name, SPAN("set-cookie"))) why = "belongs to the platform";
+        if (why) return refuse_header(arena, name, why);
         if (span_ieq(name, SPAN("content-type")))
             *type = value->string;
         else
@@ -145,9 +154,10 @@ static bool is_answer(const value_t *value) {
     return mark && mark->kind == VALUE_BOOL && mark->boolean;
 }
 
-static const char *read_answer(const value_t *value, buf_t *lines, buf_t *body, answer_t *answer) {
+static const char *read_answer(
+    const value_t *value, arena_t *arena, buf_t *lines, buf_t *body, answer_t *answer) {
     const char *wrong = read_status(value_field(value, "status"), &answer->status);
-    if (!wrong) wrong = put_headers(value_field(value, "headers"), lines, &answer->type);
+    if (!wrong) wrong = put_headers(value_field(value, "headers"), arena, lines, &answer->type);
     if (!wrong) put_body(value_field(value, "body"), body, &answer->type);
     return wrong;
 }
@@ -159,7 +169,7 @@ static const char *answer_with(request_t *request, const value_t *value) {
     const char *wrong = NULL;
     reply_put_common(request, lines);
     if (is_answer(value))
-        wrong = read_answer(value, lines, body, &answer);
+        wrong = read_answer(value, &request->exchange->arena, lines, body, &answer);
     else
         wrong = put_plain(value, body, &answer.type);
     if (wrong) return wrong;

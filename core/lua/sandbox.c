@@ -210,6 +210,7 @@ static int call_rule(lua_State *L, void *data) {
     }
     if (!lua_isfunction(L, -1)) {
         call->err = ERR_BAD_RESULT;
+        call->fault->line = 1;
         snprintf(call->fault->text, sizeof call->fault->text,
             "the file returns a value of type %s instead of a function", luaL_typename(L, -1));
         return 0;

@@ -354,6 +354,11 @@ const char *task_request_id(const task_t *task) {
 uint64_t task_deadline(const task_t *task) {
     return task->deadline_ms;
 }
+bool task_waits_left(const task_t *task) {
+    const task_t *root = root_of((task_t *)task);
+    return root->waits_most == 0 || root->waits < root->waits_most;
+}
+
 bool task_waits_spent(const task_t *task) {
     return root_of((task_t *)task)->waits_spent;
 }

@@ -54,6 +54,8 @@ const char *task_request_id(const task_t *task);
 uint64_t task_deadline(const task_t *task);
 /* Nanoseconds this task spent waiting for operations whose name starts with role ("sqlite."), for the log line. */
 uint64_t task_waited_ns(const task_t *task, const char *prefix);
+/* False when budget_waits are used up: the next wait will be refused. */
+bool task_waits_left(const task_t *task);
 /* True when a wait was refused because budget_waits were used up. */
 bool task_waits_spent(const task_t *task);
 void *task_slot(const task_t *task);

@@ -34,22 +34,38 @@ static finding_t *add_finding(check_report_t *report) {
     return finding;
 }
 
+/* What one sample has shown already: a rule that always fails is one finding, not one for each sample. */
+static finding_t *same_finding(const check_report_t *report, const finding_t *wanted) {
+    for (size_t i = 0; i < report->count && wanted->samples; i++) {
+        finding_t *other = &report->items[i];
+        if (other->samples && other->err == wanted->err && other->line == wanted->line &&
+            other->warning == wanted->warning && strcmp(other->file, wanted->file) == 0 &&
+            strcmp(other->text, wanted->text) == 0)
+            return other;
+    }
+    return NULL;
+}
+
 void check_find(
     check_report_t *report, const place_t *place, bool warning, int err, const char *format, ...) {
-    finding_t *finding = add_finding(report);
-    report->errors += !warning;
-    report->warnings += warning;
-    if (!finding) return;
-    finding->warning = warning;
-    finding->err = err;
-    finding->line = place->line;
-    snprintf(finding->file, sizeof(finding->file), "%s", place->file);
-    snprintf(finding->kind, sizeof(finding->kind), "%s", place->kind);
-    snprintf(finding->sample, sizeof(finding->sample), "%s", place->sample ? place->sample : "");
+    finding_t finding = {.warning = warning, .err = err, .line = place->line};
+    finding.samples = place->sample != NULL;
+    snprintf(finding.file, sizeof(finding.file), "%s", place->file);
+    snprintf(finding.kind, sizeof(finding.kind), "%s", place->kind);
+    snprintf(finding.sample, sizeof(finding.sample), "%s", place->sample ? place->sample : "");
     va_list args;
     va_start(args, format);
-    vsnprintf(finding->text, sizeof(finding->text), format, args);
+    vsnprintf(finding.text, sizeof(finding.text), format, args);
     va_end(args);
+    finding_t *same = same_finding(report, &finding);
+    if (same) {
+        same->samples++;
+        return;
+    }
+    report->errors += !warning;
+    report->warnings += warning;
+    same = add_finding(report);
+    if (same) *same = finding;
 }
 
 place_t check_place(const check_report_t *report, rule_kind_t kind, int line) {
@@ -162,11 +178,15 @@ typedef struct trial {
     arena_t arena;    /* of the sample */
 } trial_t;
 
-static void raise_peak(sandbox_usage_t *peak, const sandbox_usage_t *usage) {
-    if (usage->instructions > peak->instructions) peak->instructions = usage->instructions;
-    if (usage->nanoseconds > peak->nanoseconds) peak->nanoseconds = usage->nanoseconds;
-    if (usage->allocated > peak->allocated) peak->allocated = usage->allocated;
-    if (usage->memory > peak->memory) peak->memory = usage->memory;
+static void raise_peak(check_report_t *report, const sandbox_usage_t *usage, const char *sample) {
+    sandbox_usage_t *peak = &report->peak;
+#define RAISE(field)                                                                               \
+    if (usage->field > peak->field) peak->field = usage->field, report->peak_of.field = sample
+    RAISE(instructions);
+    RAISE(nanoseconds);
+    RAISE(allocated);
+    RAISE(memory);
+#undef RAISE
 }
 
 /* Time alone may be the machine's fault and is tried again; everything else is the same each time. */
@@ -183,10 +203,13 @@ static int price_sample(
                 NULL, NULL, &trial->rules, fault);
             if (err) return err;
         }
+        uint64_t began = cpu_ns();
         err =
             price_quote(trial->rules, trial->settings, &sample->input, &trial->arena, quote, fault);
+        /* By the wall clock a busy machine would be taken for a slow rule. */
+        quote->usage.nanoseconds = cpu_ns() - began;
     }
-    raise_peak(&trial->report->peak, &quote->usage);
+    raise_peak(trial->report, &quote->usage, trial->name);
     return err;
 }
 
@@ -246,14 +269,15 @@ static void check_sample(trial_t *trial, size_t index) {
     sandbox_fault_t fault = {0};
     trial->name = edition->sample_names[index].ptr;
     place_t place = sample_place(trial);
+    report->samples++;
     int err = sample_parse(
         edition->samples[index], trial->settings, &trial->arena, &sample, why, sizeof(why));
     if (err) {
         check_find(report, &place, false, err, "%s", why);
         return;
     }
-    report->samples++;
     err = price_sample(trial, &sample, &quote, &fault);
+    report->priced += !err;
     if (!err)
         compare(trial, &sample, &quote);
     else if (fault.file[0])
@@ -276,23 +300,28 @@ static void check_samples(check_report_t *report, const settings_t *settings) {
         report, &place, true, ERR_NOT_FOUND, "there is no sample cart, so no rule was tried");
 }
 
-static void warn_use(check_report_t *report, const char *what, uint64_t used, uint64_t limit) {
+static void warn_use(
+    check_report_t *report, const char *sample, const char *what, uint64_t used, uint64_t limit) {
     uint64_t percent = limit ? used * 100 / limit : 0;
     if (percent < 50) return;
-    place_t place = place_in(report, "samples", "budget");
+    place_t place = place_in(report, sample, "budget");
     check_find(report, &place, true, ERR_TOO_LARGE,
-        "a sample uses %llu %% of the %s: %llu of %llu; at 100 %% the rules are stopped%s",
+        "this sample uses %llu %% of the %s: %llu of %llu; at 100 %% the rules are stopped%s",
         (unsigned long long)percent, what, (unsigned long long)used, (unsigned long long)limit,
         percent >= 80 ? ", which is close" : "");
 }
 
 static void warn_uses(check_report_t *report) {
     const sandbox_limits_t *limits = &report->limits;
+    const sandbox_usage_t *peak = &report->peak;
     if (report->errors) return;
-    warn_use(report, "instructions", report->peak.instructions, limits->instructions);
-    warn_use(report, "microseconds", report->peak.nanoseconds / 1000, limits->time_ms * 1000);
-    warn_use(report, "bytes alive", report->peak.memory, limits->memory);
-    warn_use(report, "bytes allocated", report->peak.allocated, limits->allocated);
+#define WARN(field, what, unit, limit)                                                             \
+    warn_use(report, report->peak_of.field, what, peak->field / (unit), limit)
+    WARN(instructions, "instructions", 1, limits->instructions);
+    WARN(nanoseconds, "microseconds", 1000, limits->time_ms * 1000);
+    WARN(memory, "bytes alive", 1, limits->memory);
+    WARN(allocated, "bytes allocated", 1, limits->allocated);
+#undef WARN
 }
 
 static int by_place(const void *a, const void *b) {

@@ -11,18 +11,25 @@ typedef struct finding {
     char kind[12]; /* "pricing", …, "tenant", "sample" */
     int err;
     char text[360];   /* a plain sentence with the offending value */
-    char sample[100]; /* the sample that showed it, or empty */
+    char sample[100]; /* the first sample that showed it, or empty */
+    size_t samples;   /* how many showed it */
 } finding_t;
 
 typedef struct check_report {
     arena_t arena;
     const edition_t *edition; /* borrowed */
-    const char *tenants;      /* the folder whose other tenants must not have the same host; NULL for none */
+    const char
+        *tenants; /* the folder whose other tenants must not have the same host; NULL for none */
     finding_t *items;
     size_t count, cap;
-    size_t errors, warnings, samples;
+    size_t errors, warnings;
+    size_t samples, priced; /* that were tried, and of those that got a price */
     sandbox_limits_t limits;
-    sandbox_usage_t peak; /* the most that a sample used, each for itself */
+    sandbox_usage_t
+        peak; /* the most that a sample used, each for itself; its time is the processor's */
+    struct {
+        const char *instructions, *nanoseconds, *allocated, *memory;
+    } peak_of; /* which sample that was; borrowed from the edition */
 } check_report_t;
 
 void check_report_create(check_report_t *report);
@@ -36,7 +43,8 @@ int edition_check(edition_t *edition, const settings_t *settings, check_report_t
 /* "tenants/acme/pricing.lua:3: pricing: sentence (code)" lines and a line of what was used. `folder` is the tenants'
    folder, as the user wrote it. */
 void check_report_text(const check_report_t *report, const char *folder, buf_t *out);
-/* {"ok":true,"edition":HASH,"samples":3,"findings":[{"file","line","kind","severity","code","detail","sample"}],
+/* {"ok":true,"edition":HASH,"samples":3,"priced":3,
+    "findings":[{"file","line","kind","severity","code","detail","sample","samples"}],
    "budget":{"instructions":{"used","limit"},…}}. */
 void check_report_json(const check_report_t *report, buf_t *out);
 

@@ -13,6 +13,7 @@ static void put_finding(const finding_t *finding, const char *folder, buf_t *out
     buf_printf(out, " %s%s: %s (%s", finding->warning ? "warning: " : "", finding->kind,
         finding->text, err_name(finding->err));
     if (finding->sample[0]) buf_printf(out, ", %s", finding->sample);
+    if (finding->samples > 1) buf_printf(out, " and %zu more", finding->samples - 1);
     buf_text(out, ")\n");
 }
 
@@ -21,11 +22,16 @@ void check_report_text(const check_report_t *report, const char *folder, buf_t *
     const sandbox_limits_t *limits = &report->limits;
     for (size_t i = 0; i < report->count; i++)
         put_finding(&report->items[i], folder, out);
-    buf_printf(out, "%s/%.*s: %s, %zu error%s, %zu warning%s; %zu sample cart%s priced", folder,
+    buf_printf(out, "%s/%.*s: %s, %zu error%s, %zu warning%s; ", folder,
         (int)report->edition->slug.len, report->edition->slug.ptr,
         report->errors ? "refused" : "ok", report->errors, report->errors == 1 ? "" : "s",
-        report->warnings, report->warnings == 1 ? "" : "s", report->samples,
-        report->samples == 1 ? "" : "s");
+        report->warnings, report->warnings == 1 ? "" : "s");
+    if (!report->samples)
+        buf_text(out, "no sample cart tried");
+    else if (report->priced < report->samples)
+        buf_printf(out, "%zu of %zu sample carts priced", report->priced, report->samples);
+    else
+        buf_printf(out, "%zu sample cart%s priced", report->priced, report->priced == 1 ? "" : "s");
     if (report->samples) {
         buf_text(out, "; at most ");
         put_use(out, peak->instructions, " instructions", limits->instructions);
@@ -49,7 +55,7 @@ static void put_json_finding(const finding_t *finding, buf_t *out) {
         buf_json(out, span_of(finding->sample));
     else
         buf_text(out, "null");
-    buf_char(out, '}');
+    buf_printf(out, ",\"samples\":%zu}", finding->samples);
 }
 
 static void put_json_use(buf_t *out, const char *name, uint64_t used, uint64_t limit) {
@@ -62,8 +68,8 @@ void check_report_json(const check_report_t *report, buf_t *out) {
     const sandbox_limits_t *limits = &report->limits;
     buf_printf(out, "{\"ok\":%s,\"tenant\":", report->errors ? "false" : "true");
     buf_json(out, report->edition->slug);
-    buf_printf(out, ",\"edition\":\"%s\",\"samples\":%zu,\"findings\":[", report->edition->hash,
-        report->samples);
+    buf_printf(out, ",\"edition\":\"%s\",\"samples\":%zu,\"priced\":%zu,\"findings\":[",
+        report->edition->hash, report->samples, report->priced);
     for (size_t i = 0; i < report->count; i++) {
         if (i) buf_char(out, ',');
         put_json_finding(&report->items[i], out);

@@ -12,24 +12,23 @@ typedef struct pricing {
     result_t result;
 } pricing_t;
 
-/* The rule's function is at the top. A copy stays below the call, so that a bad result can be told from where. */
+/* The rule's function is at the top. Where it begins is kept, for faults that have no line of their own. */
 static int push_arguments(lua_State *L, void *data) {
     pricing_t *pricing = data;
-    lua_pushvalue(L, -1);
+    int *line = &pricing->rules->lines[pricing->stage];
+    lua_Debug about;
+    if (!*line) {
+        lua_pushvalue(L, -1);
+        if (lua_getinfo(L, ">S", &about) && about.linedefined > 0) *line = about.linedefined;
+    }
     return marshal_push(&pricing->rules->marshal, L, pricing->stage);
 }
 
 static int take_result(lua_State *L, void *data, sandbox_fault_t *fault) {
     pricing_t *pricing = data;
     rules_t *rules = pricing->rules;
-    int function = lua_gettop(L) - 1;
     if (rules->observe) rules->observe(rules->observer, pricing->stage, L);
-    int err = result_read(L, pricing->stage, &pricing->result, fault->text, sizeof(fault->text));
-    if (!err) return 0;
-    lua_Debug about;
-    lua_pushvalue(L, function);
-    if (lua_getinfo(L, ">S", &about)) fault->line = about.linedefined;
-    return err;
+    return result_read(L, pricing->stage, &pricing->result, fault->text, sizeof(fault->text));
 }
 
 static int apply(pricing_t *pricing) {
@@ -93,6 +92,8 @@ static int name_fault(const pricing_t *pricing, int err, sandbox_fault_t *fault)
     fault->err = err;
     if (!fault->file[0] && pricing->stage < STAGES)
         snprintf(fault->file, sizeof(fault->file), "%s", rule_kind_file(pricing->stage));
+    if (!fault->line && pricing->stage < STAGES)
+        fault->line = pricing->rules->lines[pricing->stage];
     if (!fault->text[0]) snprintf(fault->text, sizeof(fault->text), "%s", err_text(err));
     return err;
 }

@@ -74,7 +74,7 @@ typedef struct quote_entry {
 typedef struct quote {
     bool priced;
     int err;                 /* why it is not priced: ERR_UNAVAILABLE, ERR_BUSY, … */
-    span_t reason;           /* a sentence for the shop's people; set when not priced */
+    span_t reason;           /* a sentence for shoppers; set when not priced */
     uint64_t retry_after_ms; /* with ERR_BUSY or a resting edition; else 0 */
     int64_t subtotal, discount, shipping, total;
     int64_t tax;                         /* exclusive: added */

@@ -20,13 +20,22 @@ static int refuse(sandbox_fault_t *fault, const char *name, const char *what) {
     return ERR_BAD_RESULT;
 }
 
+/* Where the function at the top begins. */
+static int line_of(lua_State *L) {
+    lua_Debug about;
+    lua_pushvalue(L, -1);
+    return lua_getinfo(L, ">S", &about) && about.linedefined > 0 ? about.linedefined : 1;
+}
+
 /* Name at -2, value at -1. */
 static int add(lua_State *L, routes_t *routes, sandbox_fault_t *fault) {
-    char why[120];
+    char why[200];
+    fault->line = 1;
     if (lua_type(L, -2) != LUA_TSTRING) return refuse(fault, "?", "has a name that is not text");
     span_t name;
     name.ptr = lua_tolstring(L, -2, &name.len);
     if (!lua_isfunction(L, -1)) return refuse(fault, name.ptr, "is not a function");
+    fault->line = line_of(L);
     if (routes->count == ROUTES_MAX) return refuse(fault, name.ptr, "is one too many: at most 200");
     char *copy = arena_dup(&routes->arena, name.ptr, name.len);
     if (!copy) return ERR_NO_MEMORY;
@@ -35,8 +44,12 @@ static int add(lua_State *L, routes_t *routes, sandbox_fault_t *fault) {
     if (path_reserved(path))
         return refuse(fault, copy, "takes a path that belongs to the platform");
     span_t kept = {copy, name.len};
-    if (router_add(routes->router, kept, (int)routes->count, why, sizeof why) != 0)
-        return refuse(fault, copy, why);
+    int err = router_add(routes->router, kept, (int)routes->count, why, sizeof why);
+    if (err) {
+        /* The router's sentence begins with the route. */
+        snprintf(fault->text, sizeof fault->text, "the route %s", why);
+        return err == ERR_NO_MEMORY ? err : ERR_BAD_RESULT;
+    }
     routes->names[routes->count++] = kept;
     return 0;
 }
@@ -45,6 +58,7 @@ static int take_table(lua_State *L, void *data, sandbox_fault_t *fault) {
     routes_t *routes = data;
     if (lua_isnil(L, -1)) return 0;
     if (!lua_istable(L, -1)) {
+        fault->line = 1;
         snprintf(fault->text, sizeof fault->text,
             "the file returns a value of type %s instead of a table of routes",
             luaL_typename(L, -1));
@@ -53,6 +67,7 @@ static int take_table(lua_State *L, void *data, sandbox_fault_t *fault) {
     int err = 0;
     for (lua_pushnil(L); !err && lua_next(L, -2); lua_pop(L, 1))
         err = add(L, routes, fault);
+    if (!err) fault->line = 0;
     return err;
 }
 

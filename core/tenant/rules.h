@@ -9,7 +9,8 @@
 struct rules {
     edition_t *edition;
     sandbox_t *sandbox;
-    int refs[STAGES]; /* LUA_NOREF: skipped */
+    int refs[STAGES];  /* LUA_NOREF: skipped */
+    int lines[STAGES]; /* where the rule's function begins; 0 until it was called */
     marshal_t marshal;
     void (*observe)(void *observer, rule_kind_t stage, lua_State *L);
     void *observer;

@@ -87,13 +87,39 @@ static int read_category(reader_t *reader, const value_t *item, price_line_t *li
     return 0;
 }
 
+/* Every field of a sample and of an answer of GET /api/cart. */
+static const char *const LINE_FIELDS[] = {"productId", "id", "sku", "name", "price", "quantity",
+    "weightGrams", "weight_grams", "category", "attributes", "subtotal", "priceChanged",
+    "unavailable", "available", NULL};
+static const char *const CART_FIELDS[] = {"items", "codes", "now", "customer", "address",
+    "shippingAddress", "option", "shippingOption", "channel", "seed", "expect", "id", "version",
+    "currency", "updatedAt", "priced", "ruleEdition", "reason", "subtotal", "discount", "shipping",
+    "tax", "taxIncluded", "total", "discounts", "taxLines", "shippingOptions", "violations",
+    "explain", NULL};
+
+/* A misspelt field would be read as one that is not there, and the sample try something else than it says. */
+static int read_names(reader_t *reader, const value_t *table, const char *const *known) {
+    for (size_t i = 0; i < table->table.count; i++) {
+        span_t key = table->table.pairs[i].key;
+        const char *const *name = known;
+        while (*name && !span_eq(key, span_of(*name)))
+            name++;
+        if (!*name)
+            return refuse(
+                reader, "unknown field \"%.*s\"", (int)(key.len < 60 ? key.len : 60), key.ptr);
+    }
+    return 0;
+}
+
 static int read_line(reader_t *reader, const value_t *item, price_line_t *line) {
     if (item->kind != VALUE_TABLE) return refuse(reader, "must be an object");
+    int err = read_names(reader, item, LINE_FIELDS);
+    if (err) return err;
     line->product_id = text_of(item, "productId", "id");
     line->sku = text_of(item, "sku", NULL);
     line->name = text_of(item, "name", NULL);
     if (!line->product_id.len) line->product_id = line->sku;
-    int err = read_amount(reader, field(item, "price", NULL), "price", &line->price);
+    err = read_amount(reader, field(item, "price", NULL), "price", &line->price);
     if (!err)
         err = read_count(reader, field(item, "quantity", NULL), "quantity", 1, 1, &line->quantity);
     if (!err)
@@ -190,7 +216,8 @@ static int read_all(reader_t *reader, const value_t *root) {
     price_input_t *input = &reader->sample->input;
     input->option = text_of(root, "option", "shippingOption");
     input->channel = text_of(root, "channel", NULL);
-    int err = read_lines(reader, root);
+    int err = read_names(reader, root, CART_FIELDS);
+    if (!err) err = read_lines(reader, root);
     if (!err) err = read_codes(reader, root);
     if (!err) err = read_now(reader, root);
     if (!err) err = read_table(reader, root, "customer", &input->customer);

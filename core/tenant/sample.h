@@ -24,9 +24,8 @@ typedef struct sample {
 /* {"items":[{"productId","sku","name","price":29.99,"quantity":2,"category":[],"attributes":{},"weightGrams":120}],
     "codes":[], "customer":{}, "address":{}, "option":"std", "channel":"web", "now":"2024-11-21T10:00:00Z", "seed":1,
     "expect":{"total":70.38, "violations":["min_order"]}}; only items is needed. Prices are decimals as in the API.
-    Other
-   fields are ignored, so that an answer of GET /api/cart is a sample; unknown names in expect are not. Everything
-   lives in the arena. 0, or ERR_INVALID / ERR_BAD_JSON with a sentence. */
+   The other fields of an answer of GET /api/cart are ignored, so that it is a sample; unknown names are refused.
+   Everything lives in the arena. 0, or ERR_INVALID / ERR_BAD_JSON with a sentence. */
 int sample_parse(
     span_t json, const settings_t *settings, arena_t *arena, sample_t *out, char *why, size_t size);
 

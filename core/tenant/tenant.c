@@ -371,12 +371,13 @@ static void log_fault(tenant_t *tenant, const sandbox_fault_t *fault, uint64_t n
     log_end();
 }
 
+/* Shoppers read the reason: where the rules failed, and why, is in the log. */
 static int refuse_fault(call_t *call, const sandbox_fault_t *fault) {
     int err =
         fault->err == ERR_INTERNAL || fault->err == ERR_NO_MEMORY ? fault->err : ERR_UNAVAILABLE;
     if (!fault->file[0]) return refuse(call, err, 0, "%s", fault->text);
-    return refuse(call, err, 0, "%s:%d: %s (%s)", fault->file, fault->line, fault->text,
-        err_name(fault->err));
+    return refuse(
+        call, err, 0, "the shop's rules could not price this cart (%s)", err_name(fault->err));
 }
 
 /* The current edition failed with `fault`, or rests. */

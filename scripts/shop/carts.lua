@@ -332,12 +332,13 @@ function carts.set_address(tenant, session, body, match)
   return change(tenant, session, match, nil, function(cart) cart.address = address end)
 end
 
--- Codes as the shopper typed them, without doubles; what they are worth is the rules' business.
+-- Codes as the shopper typed them, each once whatever its case; what they are worth is the rules' business.
 function carts.set_codes(tenant, session, body, match)
   local wanted, seen, codes = schema.codes:expect(body, {}, { creating = true }), {}, {}
   for _, code in ipairs(wanted.codes) do
-    if not seen[code] then codes[#codes + 1] = code end
-    seen[code] = true
+    local name = code:lower()
+    if not seen[name] then codes[#codes + 1] = code end
+    seen[name] = true
   end
   return change(tenant, session, match, nil, function(cart) cart.codes = codes end)
 end

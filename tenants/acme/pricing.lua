@@ -33,12 +33,13 @@ return function(cart, ctx)
     out[#out + 1] = { line = bag, percent = 12, reason = "camp bundle", code = "bundle" }
   end
 
-  for _, code in ipairs(cart.codes) do
-    if code:upper() == "WELCOME10" and ctx.customer.orders == 0 then
-      out[#out + 1] = { order = true, percent = 10, reason = "welcome to Acme", code = "WELCOME10" }
-    elseif code:upper() == "TAKE5" and cart.subtotal >= 4000 then
-      out[#out + 1] = { order = true, amount = -500, reason = "5 off orders from 40", code = "TAKE5" }
-    end
+  local typed = {} -- a code counts once, whatever its case
+  for _, code in ipairs(cart.codes) do typed[code:upper()] = true end
+  if typed.WELCOME10 and ctx.customer.orders == 0 then
+    out[#out + 1] = { order = true, percent = 10, reason = "welcome to Acme", code = "WELCOME10" }
+  end
+  if typed.TAKE5 and cart.subtotal >= 4000 then
+    out[#out + 1] = { order = true, amount = -500, reason = "5 off orders from 40", code = "TAKE5" }
   end
 
   if ctx.customer.group == "wholesale" then

@@ -188,7 +188,8 @@ class Routes(Case):
         self.assertEqual(self.expect(200, "GET", "/calls/20").json, {"asked": True})
         answer = self.call("GET", "/calls/21")
         self.assertEqual(answer.status, 500, answer)
-        self.assertRegex(self.server.log(), r'"tenant_route_failed","tenant":"acme".*"line":\d+.*too many waits')
+        self.assertRegex(self.server.log(), r'"tenant_route_failed","tenant":"acme".*"line":\d+.*'
+                         r'at most 20 calls of shop in one request \(shop\.cache\.get\)')
 
     def test_what_a_page_sees_of_the_request(self):
         seen = self.expect(200, "GET", "/request/b%20c?q=1&r=x%2Fy&r=2", key="owner", headers={
@@ -228,6 +229,7 @@ class Routes(Case):
                 answer = self.call("POST", "/answer", json={"headers": {name: text}, "body": "b"})
                 self.plain_500(answer)
                 self.assertIsNone(answer.headers.get("Set-Cookie"))
+                eventually(lambda name=name: f"the header {name} " in self.server.log(), "the header is named")
         for status in (99, 101, 600, 200.5, "200"):
             with self.subTest(status):
                 self.plain_500(self.call("POST", "/answer", json={"status": status}))
@@ -237,7 +239,8 @@ class Routes(Case):
                                   ("/raised", "rule_error", '""'),
                                   ("/endless", "budget", r'"routes.lua","line":\d\d'),
                                   ("/function", "bad_result", '"routes.lua"'),
-                                  ("/number", "bad_result", '"routes.lua"'), ("/boolean", "bad_result", '"routes.lua"')):
+                                  ("/number", "bad_result", '"routes.lua"'),
+                                  ("/boolean", "bad_result", '"routes.lua"')):
             with self.subTest(path):
                 request_id = self.plain_500(self.call("GET", path))
                 line = re.search(rf'.*"tenant_route_failed".*"{request_id}".*', self.server.log()).group(0)

@@ -97,7 +97,7 @@ static void faults_name_file_line_and_reason(void **state) {
     (void)state;
     expect_rule("local x\nreturn function()\n return x.y end", ERR_RULE_ERROR, 3,
         "attempt to index upvalue 'x'");
-    expect_rule("return 5", ERR_BAD_RESULT, 0, "a value of type number instead of a function");
+    expect_rule("return 5", ERR_BAD_RESULT, 1, "a value of type number instead of a function");
     expect_rule("\nleak = 1", ERR_FORBIDDEN, 2, "globals are read-only: write 'local leak'");
     expect_rule("\n\nlocal t = os.time()", ERR_FORBIDDEN, 3, "rules do not have 'os'");
     expect_rule("local s = string.dump(type)", ERR_FORBIDDEN, 1, "rules do not have 'string.dump'");

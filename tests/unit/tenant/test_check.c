@@ -1,4 +1,5 @@
 /* test_check.c: each kind of mistake is found with its file, line, kind and value; a good edition passes. */
+#include "lua/budget.h"
 #include "tenant/rig.h"
 
 static edition_t *edition_with(const char *pricing, const char *routes, const char *sample) {
@@ -80,7 +81,7 @@ static void mistakes_in_rules_have_a_place(void **state) {
             "tenants/acme/pricing.lua:2: pricing: assigns the global \"count\""},
         {"return function()\n  return require('os')\nend", ERR_FORBIDDEN,
             "pricing.lua:2: pricing: reads the global \"require\""},
-        {"return 5", ERR_BAD_RESULT, "tenants/acme/pricing.lua:"},
+        {"return 5", ERR_BAD_RESULT, "tenants/acme/pricing.lua:1: pricing: the file returns a"},
         {"", ERR_BAD_RESULT, "tenants/acme/pricing.lua:"},
         {"return function() while true do end end", ERR_OK, "budget_"},
         {"return function() local t = {} for i = 1, 1e9 do t[i] = {} end end", ERR_OK, "budget_"},
@@ -95,6 +96,35 @@ static void mistakes_in_rules_have_a_place(void **state) {
     }
 }
 
+static void a_fault_without_a_line_has_the_functions(void **state) {
+    (void)state;
+    expect_finding(
+        edition_with("local code = {}\nreturn function()\n  error(code)\nend", NULL, NULL),
+        ERR_RULE_ERROR,
+        "tenants/acme/pricing.lua:2: pricing: the script raised a value of type table");
+}
+
+static void what_several_samples_show_is_one_finding(void **state) {
+    (void)state;
+    static span_t carts[3],
+        names[] = {{"samples/a.json", 14}, {"samples/b.json", 14}, {"samples/c.json", 14}};
+    buf_t text;
+    edition_t *edition = edition_with(
+        "return function(cart)\n  if #cart.items > 1 then error('two') end\nend", NULL, NULL);
+    carts[0] = carts[1] =
+        SPAN("{\"items\":[{\"sku\":\"A\",\"price\":1},{\"sku\":\"B\",\"price\":1}]}");
+    carts[2] = SPAN("{\"items\":[{\"sku\":\"A\",\"price\":1}]}");
+    edition->samples = carts;
+    edition->sample_names = names;
+    edition->nsamples = 3;
+    assert_int_equal(checked(edition, &text), ERR_RULE_ERROR);
+    const char *wanted =
+        "tenants/acme/pricing.lua:2: pricing: two (rule_error, samples/a.json and 1 more)\n"
+        "tenants/acme: refused, 1 error, 0 warnings; 1 of 3 sample carts priced; ";
+    if (strncmp(text.ptr, wanted, strlen(wanted)) != 0) fail_msg("%s", text.ptr);
+    buf_destroy(&text);
+}
+
 static void every_mistake_is_listed(void **state) {
     (void)state;
     buf_t text;
@@ -104,9 +134,9 @@ static void every_mistake_is_listed(void **state) {
     assert_int_not_equal(checked(edition, &text), 0);
     assert_non_null(strstr(text.ptr, "\"a\""));
     assert_non_null(strstr(text.ptr, "\"b\""));
-    assert_non_null(strstr(text.ptr, "acme/routes.lua: routes: "));
+    assert_non_null(strstr(text.ptr, "acme/routes.lua:1: routes: "));
     assert_non_null(strstr(text.ptr, "acme/tax.lua:1: tax: "));
-    assert_non_null(strstr(text.ptr, "refused, 4 errors"));
+    assert_non_null(strstr(text.ptr, "refused, 4 errors, 0 warnings; no sample cart tried\n"));
     buf_destroy(&text);
 }
 
@@ -153,6 +183,10 @@ static void samples_are_the_tenants_regression_test(void **state) {
         "items 1: price must be an amount of USD");
     expect_finding(edition_with(RULE, NULL, "{\"items\":[{\"price\":1,\"quantity\":0}]}"),
         ERR_INVALID, "items 1: quantity");
+    expect_finding(edition_with(RULE, NULL, "{\"items\":[{\"price\":1,\"quantitty\":2}]}"),
+        ERR_INVALID, "samples/one.json: sample: items 1: unknown field \"quantitty\"");
+    expect_finding(
+        edition_with(RULE, NULL, "{" ITEMS ",\"code\":[]}"), ERR_INVALID, "unknown field \"code\"");
     expect_finding(edition_with(RULE, NULL, "{\"items\":5}"), ERR_INVALID, "items must be a list");
     expect_finding(edition_with(RULE, NULL, "nonsense"), ERR_BAD_JSON, "samples/one.json");
     expect_finding(edition_with(RULE, NULL, "{" ITEMS ",\"now\":\"yesterday\"}"), ERR_INVALID,
@@ -213,23 +247,45 @@ static void warnings_come_before_failures(void **state) {
             NULL, NULL),
         &text);
     assert_int_equal(err, 0);
-    if (!strstr(text.ptr, "warning: budget: a sample uses")) fail_msg("%s", text.ptr);
+    if (!strstr(text.ptr, "samples/one.json: warning: budget: this sample uses"))
+        fail_msg("%s", text.ptr);
     buf_destroy(&text);
     edition_t *edition = edition_with("return function() end", NULL, NULL);
     edition->nsamples = 0;
     expect_finding(edition, 0, "warning: sample: there is no sample cart");
 }
 
+static uint64_t busy_ns;
+/* A machine on which others run for 4 ms between any two looks. */
+static uint64_t busy_clock(void) {
+    return busy_ns += 4000000;
+}
+
+static void a_busy_machine_does_not_warn(void **state) {
+    (void)state;
+    buf_t text;
+    budget_clocks_t real = budget_clocks;
+    budget_clocks.precise = budget_clocks.coarse = busy_clock;
+    int err = checked(edition_with("return function() end", NULL, NULL), &text);
+    budget_clocks = real;
+    assert_int_equal(err, 0);
+    if (strstr(text.ptr, "microseconds")) fail_msg("%s", text.ptr);
+    buf_destroy(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_edition_passes),
         cmocka_unit_test(mistakes_in_rules_have_a_place),
+        cmocka_unit_test(a_fault_without_a_line_has_the_functions),
+        cmocka_unit_test(what_several_samples_show_is_one_finding),
         cmocka_unit_test(every_mistake_is_listed),
         cmocka_unit_test(routes_are_tried_against_the_router),
         cmocka_unit_test(samples_are_the_tenants_regression_test),
         cmocka_unit_test(a_wrong_tenant_document_is_named),
         cmocka_unit_test(the_document_must_be_one_that_can_be_stored),
         cmocka_unit_test(warnings_come_before_failures),
+        cmocka_unit_test(a_busy_machine_does_not_warn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,7 @@ static void expect_refused(const char *text, int err, const char *part) {
     assert_null(routes);
     assert_int_equal(fault.err, err);
     if (!strstr(fault.text, part)) fail_msg("%s: %s", text, fault.text);
+    assert_in_range(fault.line, 1, 9);
     close_all();
 }
 
@@ -58,7 +59,10 @@ static void what_is_wrong_is_named(void **state) {
     expect_refused("return 7", ERR_BAD_RESULT, "a value of type number");
     expect_refused("return { 'GET /a' }", ERR_BAD_RESULT, "a name that is not text");
     expect_refused("return { ['GET /a'] = 7 }", ERR_BAD_RESULT, "is not a function");
-    expect_refused("return { ['GET a'] = function() end }", ERR_BAD_RESULT, "must start with /");
+    expect_refused("return { ['GET a'] = function() end }", ERR_BAD_RESULT,
+        "the route \"GET a\": the path must start with /");
+    expect_refused("return {\n  ['GET /api/x'] = function() end\n}", ERR_BAD_RESULT, "platform");
+    assert_int_equal(fault.line, 2);
     expect_refused("return { ['/a'] = function() end }", ERR_BAD_RESULT, "a method and a path");
     expect_refused("return { ['GET /:a'] = function() end, ['GET /:b'] = function() end }",
         ERR_BAD_RESULT, "there already");
