@@ -236,7 +236,10 @@ static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
     cluster_t *cluster = (cluster_t *)router;
     if (!up) {
         cluster->doubted = true;
-        if (cluster->known) refresh_again(cluster);
+        if (cluster->known)
+            refresh_again(cluster);
+        else
+            redis_rerouted(cluster->redis); /* to be refused, if it was the last */
         return;
     }
     if (!cluster->known || cluster->doubted) refresh_in(cluster, 0);

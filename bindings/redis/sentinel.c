@@ -269,8 +269,9 @@ static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
         redis_rerouted(group->redis);
     } else if (node == group->master) {
         survey_again(group);
-    } else if (up && is_voice(group, node) && !is_served(group)) {
-        survey_in(group, 0);
+    } else if (is_voice(group, node) && !is_served(group)) {
+        if (up) survey_in(group, 0);
+        if (!group->master) redis_rerouted(group->redis); /* to be refused, if it was the last */
     }
 }
 
