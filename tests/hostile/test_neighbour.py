@@ -51,7 +51,8 @@ class Attack:
 
     def found(self, report):
         """What the trial said about the shop's rules: the codes, or an empty set when they went live."""
-        return set(re.findall(rf"/{self.shop}/\w+\.lua(?::\d+)?: .*\((\w+)(?:, samples/[\w.-]+)?\)$", report, re.M))
+        found = rf"/{self.shop}/\w+\.lua(?::\d+)?: .*\((\w+)(?:, samples/[\w.-]+(?: and \d+ more)?)?\)$"
+        return set(re.findall(found, report, re.M))
 
     def allows(self, code):
         """Which budget goes first depends on the machine and on the limits."""
