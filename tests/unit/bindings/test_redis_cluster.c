@@ -328,7 +328,8 @@ static void test_errors_of_the_command_pass(void **state) {
     close_town(&town);
 }
 
-/* Another server takes over. What was under way is reported, once; what may be repeated is; then all is well by itself. */
+/* Another server takes over. What was under way is reported, once; what may be repeated is; then all is well by
+   itself. */
 static void test_failover(void **state) {
     (void)state;
     town_t town;
