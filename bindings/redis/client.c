@@ -114,6 +114,8 @@ static void route_later(redis_command_t *command, uint64_t after_ms) {
 static void follow(redis_command_t *command, redis_redirect_t redirect) {
     command->hops++;
     command->reply = NULL;
+    command->err = 0; /* of the attempt before; an answer sets none */
+    command->detail[0] = '\0';
     if (redirect.verdict == REDIS_ASK) {
         command->asking = true;
         redis_node_send(redirect.node, command);

@@ -408,6 +408,7 @@ static void test_only_the_repeatable_is_sent_twice(void **state) {
     assert_int_equal(sent_after_a_cut(false, &call), 1);
     assert_int_equal(call.command.err, ERR_CLOSED);
     assert_int_equal(sent_after_a_cut(true, &call), 2);
+    assert_int_equal(call.command.err, 0);
     assert_string_equal(call.text, "again");
     assert_int_equal(call.done, 1);
 }
