@@ -9,7 +9,8 @@
 #define SIGNAL "perigee.signal"
 #define WAIT_MOST_MS 3600000
 
-/* The list's head is in the userdata, which the stack of each task that waits keeps alive. */
+/* The list's head is in the userdata. A yield takes the arguments off the stack, so that the userdata may be collected
+   while tasks wait: see l_gc. */
 typedef struct op {
     await_t await;
     list_t node;
@@ -59,6 +60,14 @@ static int l_fire(lua_State *L) {
     return 0;
 }
 
+/* Nobody can fire it any more: whoever waits is let out of the list, and its wait ends at its time. */
+static int l_gc(lua_State *L) {
+    list_t *waiting = check_waiting(L);
+    while (list_shift(waiting))
+        ;
+    return 0;
+}
+
 static int l_new(lua_State *L) {
     list_init(lua_newuserdata(L, sizeof(list_t)));
     luaL_getmetatable(L, SIGNAL);
@@ -69,6 +78,8 @@ static int l_new(lua_State *L) {
 int luaopen_signal(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"wait", l_wait}, {"fire", l_fire}, {NULL, NULL}};
     luaL_newmetatable(L, SIGNAL);
+    lua_pushcfunction(L, l_gc);
+    lua_setfield(L, -2, "__gc");
     lua_newtable(L);
     luaL_register(L, NULL, METHODS);
     lua_setfield(L, -2, "__index");

@@ -43,6 +43,17 @@ static void who_was_cancelled_is_forgotten(void **state) {
     bench_expect(bench, "s:fire() return 'fine'", "fine");
 }
 
+/* A call that waits is all that knows the signal, and does not keep it alive. */
+static void a_signal_may_go_before_who_waits(void **state) {
+    bench_t *bench = *state;
+    run_t run;
+    bench_start(bench, &run, "signal.new():wait(3600000)", 0);
+    assert_non_null(run.task);
+    bench_expect(bench, "collectgarbage() collectgarbage() return 'fine'", "fine");
+    task_cancel(run.task);
+    assert_int_equal(run.end, TASK_CANCELLED);
+}
+
 static void wrong_arguments_are_raised(void **state) {
     bench_expect(*state,
         "local s = signal.new()\n"
@@ -56,6 +67,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(all_who_wait_are_woken, open_bench, bench_close),
         cmocka_unit_test_setup_teardown(a_wait_ends_at_its_time, open_bench, bench_close),
         cmocka_unit_test_setup_teardown(who_was_cancelled_is_forgotten, open_bench, bench_close),
+        cmocka_unit_test_setup_teardown(a_signal_may_go_before_who_waits, open_bench, bench_close),
         cmocka_unit_test_setup_teardown(wrong_arguments_are_raised, open_bench, bench_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
