@@ -319,6 +319,7 @@ static void take_back(pooled_t *pooled, bool clean) {
 
 void redis_lease_end(redis_lease_t *lease, bool clean) {
     redis_t *redis = lease->redis;
+    if (lease->err == ERR_CLOSED) deferred_clear(&lease->ready); /* the pool has gone before */
     if (!redis) return;
     lease->redis = NULL;
     deadline_clear(&lease->timer);

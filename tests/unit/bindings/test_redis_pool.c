@@ -306,6 +306,24 @@ static void test_no_server(void **state) {
     assert_int_equal(tenant.got, 1);
 }
 
+static void end_and_forget(void *data) {
+    tenant_t *tenant = data;
+    redis_lease_end(&tenant->lease, false);
+    assert_int_equal(tenant->got, 0);
+    free(tenant);
+}
+
+/* The client closes first: what was asked of it before the loop closes later. */
+static void test_given_back_behind_the_end(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    tenant_t *tenant = malloc(sizeof *tenant);
+    assert_non_null(tenant);
+    assert_int_equal(loop_exit_add(loop, end_and_forget, tenant), 0);
+    ask(rig_client(loop, "unix:///tmp/there-is-no-such-socket"), tenant, "acme");
+    loop_delete(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_transaction),
@@ -319,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_a_lost_connection),
         cmocka_unit_test(test_the_drivers_commands_are_refused),
         cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_given_back_behind_the_end),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
