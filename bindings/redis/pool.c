@@ -191,10 +191,11 @@ static void on_down(void *data, link_t *link, const char *detail) {
     pooled->link = NULL;
     if (pooled->state == LEASED) return;
     dismiss(pooled);
-    if (!lease) return;
-    redis_shares_return(&pool->shares, lease->tenant);
-    disappoint(lease, ERR_UNAVAILABLE, detail);
-    redis_pool_serve(pool);
+    if (lease) {
+        redis_shares_return(&pool->shares, lease->tenant);
+        disappoint(lease, ERR_UNAVAILABLE, detail);
+    }
+    redis_pool_serve(pool); /* who waited for this one's place, or for its opening */
 }
 
 static const link_events_t EVENTS = {.up = on_up, .down = on_down};

@@ -306,6 +306,22 @@ static void test_no_server(void **state) {
     assert_int_equal(tenant.got, 1);
 }
 
+/* Who waits because all are in use does not wait for one that cannot be opened and that nobody wants any more. */
+static void test_the_next_hears_of_no_server(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    redis_t *redis = rig_client_with(
+        loop, (redis_options_t){.url = "unix:///tmp/there-is-no-such-socket", .pool_max = 1});
+    tenant_t first, second;
+    ask(redis, &first, "acme");
+    ask(redis, &second, "other");
+    redis_lease_end(&first.lease, true);
+    RIG_UNTIL(loop, second.got);
+    assert_int_equal(second.lease.err, ERR_UNAVAILABLE);
+    redis_lease_end(&second.lease, true);
+    loop_delete(loop);
+}
+
 static void end_and_forget(void *data) {
     tenant_t *tenant = data;
     redis_lease_end(&tenant->lease, false);
@@ -337,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_a_lost_connection),
         cmocka_unit_test(test_the_drivers_commands_are_refused),
         cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_the_next_hears_of_no_server),
         cmocka_unit_test(test_given_back_behind_the_end),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
