@@ -16,7 +16,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEPS = os.environ.get("PERIGEE_DEPS", os.path.expanduser("~/.cache/perigee/deps"))
 ASAN = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1:quarantine_size_mb=32",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "PERIGEE_SANITIZED": "1",
 }

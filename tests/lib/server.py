@@ -52,6 +52,9 @@ class Server:
         self.port = settings.pop("port", None) or free_port()
         # A busy machine under sanitizers is slow, and no test's subject: those that ask for the limits set their own.
         self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000, **settings}
+        if os.environ.get("PERIGEE_SANITIZED"):
+            # AddressSanitizer keeps what is freed: a trial of many editions would run out of its address space.
+            self.settings.setdefault("trial_memory_bytes", 4 * 1024**3)
         self.process = None
         self.log_path = os.path.join(self.folder, "log")
 
