@@ -7,5 +7,6 @@ read_globals = {
 }
 files["scripts/types"] = { ignore = { "111", "121", "122", "131", "211", "212", "241", "311" } }
 files["scripts/cli"] = { read_globals = { "arg" } }
+files["tests/lib"] = { read_globals = { "arg" } }
 files["tenants"] = { std = "min", read_globals = { "money", "log", "bit" } }
 files["examples/bookshop"] = { std = "min", read_globals = { "money", "log", "bit" } }
