@@ -65,7 +65,7 @@ class Tally:
                     with contextlib.suppress(RespError):
                         client.call("READONLY")  # outside of a Cluster nobody knows it or needs it
                     with contextlib.suppress(RespError):
-                        return int(client.call("GET", key))
+                        return int(client.call("GET", key) or 0)
             raise AssertionError(f"no replica has {key}")
         return {key: held(key) for key in self.keys}
 
