@@ -80,7 +80,6 @@ static const verb_t VERBS[] = {
     {"PFCOUNT", 1, READ},
     {"PING", 0, READ},
     {"PTTL", 1, READ},
-    {"PUBLISH", 0, 0},
     {"PUBSUB", 0, READ},
     {"RANDOMKEY", 0, READ},
     {"ROLE", 0, READ},

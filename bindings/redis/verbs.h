@@ -14,7 +14,8 @@ enum {
 unsigned verb_flags(span_t name);
 /* The same for a whole command: VERB_SCORED only when it asks for scores. */
 unsigned verb_shape(const span_t *argv, int argc);
-/* Index in argv of the key that routes the command; 0 when it has none. A name that is not known has its key first. */
+/* Index in argv of the key that routes the command; 0 when it has none. A name that is not known has its key first;
+   so has PUBLISH, whose messages keep their order only if those of a channel take one way. */
 int verb_key(const span_t *argv, int argc);
 
 #endif

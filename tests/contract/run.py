@@ -17,6 +17,7 @@ DEADLINE_S = 300
 # What each engine stands for; and what takes from others when it is not alone.
 EMBEDDED_ROLES = ["documents", "cache", "search", "read_through"]
 REDIS_ROLES = ["cache", "redis", "read_through"]
+GROUP_ROLES = ["cache", "read_through"]
 ALONE = ["queue"]
 
 
@@ -82,6 +83,9 @@ def main():
             report.engine("redis", REDIS_ROLES, {"PERIGEE_REDIS_URL": redis.url})
             if "?" not in redis.url:
                 report.engine("redis by RESP2", REDIS_ROLES, {"PERIGEE_REDIS_URL": redis.url + "?resp=2"})
+        for name, group in (("Redis Cluster", engines.Cluster), ("Redis Sentinel", engines.Sentinels)):
+            with group() as servers:
+                report.engine(name, GROUP_ROLES, {"PERIGEE_REDIS_URL": servers.url})
     print(f"1..{report.number}")
     return 1 if report.failures else 0
 

@@ -34,7 +34,7 @@ static void keys_are_found(void **state) {
     expect_key("zadd k 1 m", "k");
     expect_key("SOME.MODULE k v", "k");
     expect_key("PING", NULL);
-    expect_key("PUBLISH channel text", NULL);
+    expect_key("PUBLISH channel text", "channel");
     expect_key("EVALSHA digest 1 k v", "k");
     expect_key("EVAL text 0 v", NULL);
     expect_key("eval text 2 k l v", "k");
