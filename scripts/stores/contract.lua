@@ -89,6 +89,109 @@ contract.search = {
   suggest = { "tenant, q, size", "texts", {} },
 }
 
+-- Money and what must not be forgotten. Amounts are whole numbers of the minor unit, up to 2^53, with their currency.
+-- Times are milliseconds since 1970. `data`, `quote`, `before`, `after` and `payload` are tables, kept as JSON text to
+-- the digit. An answer is { status, headers = { name = text }, body = any bytes }. What is marked [step] may also be a
+-- step of `apply`, without the tenant: { "payment_add", { … } }. Writes take { session } as their last argument: stale
+-- reads of that session see what it has written.
+contract.ledger = {
+  -- All steps or none, in one transaction, in order. The sentence of a failure begins with "step N (name): ".
+  apply = { "tenant, { { function, argument … }, … }, { session }", "list of the steps' results",
+    { "conflict", "not_found", "precondition_failed", "invalid" } },
+  -- [step] The row that payments refer to; what is given replaces what was known. Payments see to it themselves.
+  tenant_put = { "tenant, { slug, name }", "true", { "conflict", "invalid" } },
+
+  -- A payment is { id, orderId, intentId, amount, currency, status, failureReason, createdAt, updatedAt }.
+  -- [step] An intent has one payment: conflict. status: "pending" unless given
+  payment_add = { "tenant, { id, orderId, intentId, amount, currency, status }, { session }", "payment",
+    { "conflict", "invalid" } },
+  -- [step] from: the status that it must have now, or a list of them; any unless given
+  payment_set = { "tenant, id, { status, failureReason, from }, { session }", "payment",
+    { "not_found", "precondition_failed", "invalid" } },
+  -- Adds a pending payment and reads the order's payments back, in one transaction; the new one is the last.
+  payment_process = { "tenant, { orderId, intentId, amount, currency }, { session }", "payments",
+    { "conflict", "invalid" } },
+  -- Reads' options: stale = true when a replica's answer will do, session = who must see what it has written itself
+  payment_get = { "tenant, id, { stale, session }", "payment or nil", { "invalid" } },
+  payment_by_intent = { "tenant, intentId, { stale, session }", "payment or nil", {} },
+  -- the oldest first
+  payments_of_order = { "tenant, orderId, { stale, session }", "payments", { "invalid" } },
+  -- the oldest first; after: the position that the call before returned; limit: 100, at most 1000
+  payments_pending = { "tenant, { limit, after, stale, session }", "payments, position or nil", { "invalid" } },
+
+  -- A refund is { id, paymentId, refundId, amount, currency, reason, createdAt }.
+  -- [step] precondition_failed when all refunds together would be more than the payment, or it has not succeeded;
+  -- conflict when the provider's refundId is known already
+  refund_add = { "tenant, { id, paymentId, refundId, amount, reason }, { session }", "refund",
+    { "not_found", "conflict", "precondition_failed", "invalid" } },
+  refunds_of = { "tenant, paymentId, { stale, session }", "refunds", { "invalid" } },
+
+  -- One of all who claim a key at once gets state "new" and works until it finishes or releases, or its lease runs out;
+  -- whoever comes then gets "new" with a higher epoch, and the late one's writes are refused. The claim itself is what
+  -- key_finish and the others take. "running": ask again in retry_ms. "done": the stored answer. "other": the key was
+  -- used with another hash. After ttl_s (86400) a key is as new.
+  key_claim = { "tenant, { caller, route, key, hash, lease_ms, ttl_s }",
+    "{ state = 'new', epoch, … } or { state = 'running', retry_ms } or { state = 'done', answer } or "
+      .. "{ state = 'other' }", { "invalid" } },
+  -- [step] precondition_failed when the claim is not the last one, or is over
+  key_finish = { "tenant, claim, answer", "true", { "precondition_failed", "invalid" } },
+  -- [step] The key is as new.
+  key_release = { "tenant, claim", "true", { "precondition_failed" } },
+  key_renew = { "tenant, claim, lease_ms", "true", { "precondition_failed", "invalid" } },
+
+  -- A checkout is { id, tenant, caller, route, key, hash, orderId, orderNumber, reservation, state, epoch, quote, data,
+  -- answer, createdAt, updatedAt }, and never expires. Its states: claimed, frozen, reserved, charging, awaiting_action,
+  -- paid; and those in which it has ended: done, failed, and released, in which its key is as new. "new" is also one
+  -- that another has left (or that awaits the shopper's action): go on from checkout.state. orderId, orderNumber and
+  -- reservation are those of the first claim.
+  checkout_claim = { "tenant, { caller, route, key, hash, lease_ms, orderId, orderNumber, reservation }",
+    "{ state = 'new' or 'done', checkout } or { state = 'running', retry_ms, checkout } or { state = 'other' }",
+    { "conflict", "invalid" } },
+  -- [step] epoch: the claim's; from: the state that it must be in, or a list. quote, data, answer: kept unless given.
+  -- lease_ms: kept unless given; false ends it: nobody takes it over but the same key's next claim. An awaiting_action
+  -- is taken over by checkout_take only when its lease has run out, by a claim or a resume at any time.
+  checkout_advance = { "tenant, id, { epoch, from, state, quote, data, answer, lease_ms }", "checkout",
+    { "precondition_failed", "invalid" } },
+  checkout_renew = { "tenant, id, { epoch, lease_ms }", "true", { "precondition_failed", "invalid" } },
+  -- Takes this one over, if nobody works on it and it has not ended: what a webhook does.
+  checkout_resume = { "tenant, id, { lease_ms }", "checkout", { "not_found", "precondition_failed", "invalid" } },
+  checkout_get = { "tenant, id, { stale, session }", "checkout or nil", { "invalid" } },
+  checkout_of_order = { "tenant, orderId, { stale, session }", "checkout or nil", { "invalid" } },
+  -- The platform's: takes over those that have not ended and whose lease has run out, the longest ago first. Each goes
+  -- to one taker, with a higher epoch. limit: 10
+  checkout_take = { "{ limit, lease_ms }", "checkouts", { "invalid" } },
+
+  -- [step] id: a new one unless given; it is how a consumer knows what it has done already. Entries of one key of one
+  -- tenant leave in the order in which their transactions ended.
+  outbox_add = { "tenant, { key, kind, payload, id }", "id", { "conflict", "invalid" } },
+  -- The platform's. An entry is { entry, id, tenant, key, kind, payload, tries, createdAt }. While a worker has entries
+  -- of a key, nobody else gets any of that key, until they are done, put off, or its lease has run out. limit: 10
+  outbox_take = { "worker, { limit, lease_ms }", "entries, in order for each key", { "invalid" } },
+  -- how many of them were still the worker's, and are gone now
+  outbox_done = { "worker, entries", "number", {} },
+  -- Puts the entry, and with it its key, off for delay_ms: the worker must leave what it has of that key after it.
+  outbox_retry = { "worker, entry, { delay_ms, why }", "true", { "precondition_failed", "invalid" } },
+  -- An iterator, as cache.subscribe's: yields true when something was added, false where that may have been missed.
+  outbox_watch = { "", "subscription", {} },
+  -- Tells the other processes what this one has added, some milliseconds' worth at once; waits for it up to a second.
+  outbox_announce = { "", "boolean", {} },
+  -- how many wait, and since when the oldest does
+  outbox_size = { "", "{ count, oldest }", {} },
+
+  -- [step] Only ever added to: the database itself refuses to change or delete one.
+  audit_add = { "tenant, { id, actor, action, subject, before, after, requestId }", "id", { "conflict", "invalid" } },
+  -- A record is { id, at, actor, action, subject, before, after, requestId }; the oldest first, from <= at < to.
+  audit_find = { "tenant, { from, to, limit, after, stale, session }", "records, position or nil", { "invalid" } },
+
+  -- [step]
+  event_add = { "tenant, orderId, { id, kind, data }", "id", { "conflict", "invalid" } },
+  -- { id, kind, data, at }, in order
+  events_of = { "tenant, orderId, { stale, session }", "events", { "invalid" } },
+
+  -- deletes keys that have expired; the platform's
+  sweep = { "", "number", {} },
+}
+
 -- Returns the store, or raises: an engine with a hole in it must not start.
 function contract.check(role, store)
   local missing = {}
