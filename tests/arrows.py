@@ -22,6 +22,7 @@ LIBRARIES = {
     "sqlite3.h": {"bindings/sqlite"},
     "hiredis/": {"bindings/redis"},
     "openssl/": {"bindings/redis"},
+    "libpq-fe.h": {"bindings/postgres"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
