@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py: runs the contract tests with the real binary: alone, then twice at once; embedded, then on a real Redis."""
+"""run.py: runs the contract tests with the real binary: alone, then twice at once; embedded, then on real servers."""
 import os
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
-from lib import engines  # noqa: E402 pylint: disable=wrong-import-position
+from lib import engines, postgres  # noqa: E402 pylint: disable=wrong-import-position
 
 PROGRAM = os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee"))
 DEADLINE_S = 300
@@ -18,6 +18,7 @@ DEADLINE_S = 300
 EMBEDDED_ROLES = ["documents", "cache", "search", "read_through"]
 REDIS_ROLES = ["cache", "redis", "read_through"]
 GROUP_ROLES = ["cache", "read_through"]
+POSTGRES_ROLES = ["ledger", "postgres"]
 ALONE = ["queue"]
 
 
@@ -69,15 +70,30 @@ class Report:
             self.line(False, f"{label}: the run ended with {code}")
             print("# " + errors.replace("\n", "\n# "))
 
-    def engine(self, name, roles, settings):
-        for label, count, more in (("alone", 1, ALONE), ("two at once", 2, [])):
-            for outcome in together(count, roles + more, settings):
+    def engine(self, name, roles, settings, more=ALONE):
+        for label, count, added in (("alone", 1, more), ("two at once", 2, [])):
+            for outcome in together(count, roles + added, settings):
                 self.run(f"{name}, {label}", outcome)
+
+
+def written(roles):
+    return [role for role in roles if os.path.exists(os.path.join(ROOT, "tests", "contract", role + ".lua"))]
+
+
+def on_postgres(report):
+    roles = written(POSTGRES_ROLES)
+    if not roles:
+        return
+    with postgres.any_single() as server:
+        settings = {"PERIGEE_REDIS_URL": "", "PERIGEE_POSTGRES_URL": server.url}
+        subprocess.run([PROGRAM, "migrate"], cwd=ROOT, env=dict(os.environ, **settings), check=True,
+                       timeout=DEADLINE_S, stdout=subprocess.DEVNULL)
+        report.engine("postgres", roles, settings, more=[])
 
 
 def main():
     report = Report()
-    report.engine("embedded", EMBEDDED_ROLES, {"PERIGEE_REDIS_URL": ""})
+    report.engine("embedded", EMBEDDED_ROLES, {"PERIGEE_REDIS_URL": "", "PERIGEE_POSTGRES_URL": ""})
     if not engines.embedded_only():
         with engines.any_single() as redis:
             report.engine("redis", REDIS_ROLES, {"PERIGEE_REDIS_URL": redis.url})
@@ -86,6 +102,7 @@ def main():
         for name, group in (("Redis Cluster", engines.Cluster), ("Redis Sentinel", engines.Sentinels)):
             with group() as servers:
                 report.engine(name, GROUP_ROLES, {"PERIGEE_REDIS_URL": servers.url})
+        on_postgres(report)
     print(f"1..{report.number}")
     return 1 if report.failures else 0
 

@@ -1,8 +1,9 @@
-"""engines.py: starts private Redis servers: a single one, a master with a replica and three Sentinels, a Cluster.
+"""engines.py: starts private servers; here Redis: a single one, a master with a replica and three Sentinels, a Cluster.
 
 Where they come from, the first that holds: PERIGEE_TEST_REDIS_URL (for a single one only, and only for tests that need
 nothing but its URL), Docker Compose if a Docker engine runs and has the image or can get it, the native program.
-ENGINES=native or ENGINES=docker insists on one. Nothing is skipped: what cannot start raises.
+ENGINES=native or ENGINES=docker insists on one. Nothing is skipped: what cannot start raises. PostgreSQL is in
+postgres.py.
 """
 import contextlib
 import functools
@@ -19,7 +20,6 @@ from urllib.parse import quote
 
 from lib.resp import Resp, RespError
 
-IMAGE = "redis:7.0-bookworm"
 # Ceilings, not expectations.
 START_S, STOP_S, SETTLE_S = 120, 60, 240
 MASTER_NAME = "shop"
@@ -77,16 +77,16 @@ class Native:
     """Runs nodes as children of this process. They end with the thread that started them, so start them on the main
     one."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, programs):
         self.folder = folder
-        self.processes = {}
-        for program in ("redis-server", "redis-cli", "setpriv"):
+        self.processes, self.ends = {}, {}
+        for program in (*programs, "setpriv"):
             if not shutil.which(program):
                 raise EngineError(f"{program} is missing: ./dev test and ./dev servers install it")
 
-    def drop(self):
-        """The words that give root up, and that end the program with us."""
-        words = ["setpriv", "--pdeathsig", "KILL"]
+    def drop(self, end="KILL"):
+        """The words that give root up, and that end the program with us by this signal."""
+        words = ["setpriv", "--pdeathsig", end]
         if os.geteuid() == 0:
             words += [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         return words + ["--"]
@@ -99,40 +99,60 @@ class Native:
 
     def start(self, node):
         self.own()
+        self.ends[node.name] = getattr(signal, "SIG" + node.end)
         with open(os.path.join(node.folder, "out"), "ab") as out:
-            self.processes[node.name] = subprocess.Popen(self.drop() + node.command(), cwd=node.folder, stdout=out,
-                                                         stderr=out, stdin=subprocess.DEVNULL)
+            self.processes[node.name] = subprocess.Popen(node.around(self.drop(node.end)) + node.command(),
+                                                         cwd=node.folder, stdout=out, stderr=out,
+                                                         stdin=subprocess.DEVNULL)
 
     def running(self, node):
         process = self.processes.get(node.name)
         return process is not None and process.poll() is None
 
     def signal(self, node, number):
-        self.processes[node.name].send_signal(number)
+        """To the whole of a server that has children: the parent is stopped first, so that it makes no more of them."""
+        pid = self.processes[node.name].pid
+        if number in (signal.SIGSTOP, signal.SIGKILL):
+            os.kill(pid, signal.SIGSTOP)
+        family = children_of(pid)
+        for member in [*family, pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, number)
+        if number == signal.SIGKILL:
+            until(lambda: all(is_gone(member) for member in family), node.name + "'s children end", STOP_S)
 
     def wait(self, node):
-        process = self.processes.pop(node.name)
+        self.finish(node.name)
+
+    def finish(self, name):
+        process = self.processes.pop(name)
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
+    def tool(self, _node, words):
+        """Runs a program to its end as the servers' user."""
+        self.own()
+        return run(self.drop() + words, cwd=self.folder)
+
     def cli(self, *words):
         return run(["redis-cli", *words])
 
     def close(self):
-        for process in self.processes.values():
-            process.kill()  # also ends one that is stopped by SIGSTOP
-            process.wait()
-        self.processes = {}
+        for name, process in self.processes.items():
+            process.send_signal(self.ends[name])
+            process.send_signal(signal.SIGCONT)  # one that is stopped hears nothing but SIGKILL
+        for name in list(self.processes):
+            self.finish(name)
 
 
 class Compose:
     """Runs nodes as services of one Compose project on the host's network, with the folder at its own path."""
 
-    def __init__(self, folder):
-        self.folder, self.nodes = folder, {}
+    def __init__(self, folder, image):
+        self.folder, self.image, self.nodes = folder, image, {}
         self.file = os.path.join(folder, "compose.yaml")
         self.project = os.path.basename(folder).lower().replace("_", "-")
 
@@ -140,10 +160,11 @@ class Compose:
         lines = ["services:"]
         for node in self.nodes.values():
             words = ", ".join(f'"{word}"' for word in node.command())
-            lines += [f"  {node.name}:", f"    image: {IMAGE}", "    network_mode: host", "    init: false",
+            # The user has a name where the server asks for one.
+            lines += [f"  {node.name}:", f"    image: {self.image}", "    network_mode: host", "    init: false",
                       f'    user: "{os.geteuid() or NOBODY}:{os.getegid() or NOBODY}"',
-                      f'    volumes: ["{self.folder}:{self.folder}"]', f"    working_dir: {node.folder}",
-                      f"    entrypoint: [{words}]"]
+                      f'    volumes: ["{self.folder}:{self.folder}", "/etc/passwd:/etc/passwd:ro"]',
+                      f"    working_dir: {node.folder}", f"    entrypoint: [{words}]", *node.compose_lines()]
         with open(self.file, "w", encoding="utf-8") as out:
             out.write("\n".join(lines) + "\n")
 
@@ -160,10 +181,17 @@ class Compose:
         return node.name in self.compose("ps", "--status", "running", "--services").split()
 
     def signal(self, node, number):
-        self.compose("kill", "-s", signal.Signals(number).name, node.name)
+        verb = {signal.SIGSTOP: ["pause"], signal.SIGCONT: ["unpause"]}
+        self.compose(*verb.get(number, ["kill", "-s", signal.Signals(number).name]), node.name)
 
     def wait(self, node):
         until(lambda: not self.running(node), node.name + " ends", STOP_S)
+
+    def tool(self, node, words):
+        self.nodes[node.name] = node
+        self.write()
+        Native.own(self)
+        return self.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", words[0], node.name, *words[1:])
 
     def cli(self, *words):
         return self.compose("exec", "-T", next(iter(self.nodes)), "redis-cli", *words)
@@ -174,8 +202,24 @@ class Compose:
             self.nodes = {}
 
 
+def children_of(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as source:
+            return [int(word) for word in source.read().split()]
+    return []
+
+
+def is_gone(pid):
+    """Whether it has ended, be it that nobody has asked for its end yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as source:
+            return source.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 @functools.lru_cache(maxsize=None)
-def docker_serves():
+def docker_serves(image):
     """Whether Compose can run the image here. A running engine without the image and without a way to it does not."""
     if not shutil.which("docker"):
         return False
@@ -183,31 +227,90 @@ def docker_serves():
         run(["docker", "info"], 30)
         run(["docker", "compose", "version"], 30)
         try:
-            run(["docker", "image", "inspect", IMAGE], 30)
+            run(["docker", "image", "inspect", image], 30)
         except EngineError:
-            run(["docker", "pull", "--quiet", IMAGE], 600)
+            run(["docker", "pull", "--quiet", image], 600)
         return True
     return False
 
 
-def runner(folder):
+def runner(folder, image, programs):
     wanted = os.environ.get("ENGINES", "")
     if wanted not in ("", "native", "docker"):
         raise EngineError(f"ENGINES={wanted}: a test that needs a server cannot run; native and docker have them")
-    if wanted == "docker" and not docker_serves():
-        raise EngineError(f"ENGINES=docker, but Docker Compose cannot run {IMAGE} here")
-    return Compose(folder) if wanted == "docker" or (not wanted and docker_serves()) else Native(folder)
+    if wanted == "docker" and not docker_serves(image):
+        raise EngineError(f"ENGINES=docker, but Docker Compose cannot run {image} here")
+    docker = wanted == "docker" or (not wanted and docker_serves(image))
+    return Compose(folder, image) if docker else Native(folder, programs)
 
 
-class Node:
-    """One redis-server, or a Sentinel, with a folder of its own."""
+class Member:
+    """A server of a group, with a folder and a port of its own. Subclasses say `command`, `configure` (writes its
+    files), `answers` (whether it speaks at all) and `serves`."""
 
-    def __init__(self, group, name, lines, sentinel=False, **access):
-        self.group, self.name, self.sentinel = group, name, sentinel
-        self.lines, self.access = lines, access
+    end = "KILL"  # the signal that ends it for good
+
+    def __init__(self, group, name):
+        self.group, self.name = group, name
         self.folder = os.path.join(group.folder, name)
         os.mkdir(self.folder)
         self.port = steady_port()
+
+    def around(self, drop):
+        """The words before its command; `drop` gives root up."""
+        return drop
+
+    def compose_lines(self):
+        return []
+
+    def log(self):
+        text = ""
+        for name in ("out", "log"):
+            with contextlib.suppress(OSError):
+                with open(os.path.join(self.folder, name), encoding="utf-8", errors="replace") as source:
+                    text += source.read()
+        return text
+
+    def first_start(self):
+        """On another port when this one was taken meanwhile."""
+        for _ in range(20):
+            self.configure()
+            self.group.runner.start(self)
+            end = time.monotonic() + START_S
+            while self.group.runner.running(self) and time.monotonic() < end:
+                if self.answers():
+                    return
+                time.sleep(0.02)
+            if "Address already in use" not in self.log():
+                break
+            self.group.runner.wait(self)
+            self.port = steady_port()
+        raise EngineError(f"{self.name} did not start:\n{self.log()[-3000:]}")
+
+    def start(self, loaded=True):
+        """Again, on the same port, with what it has on disk. `loaded`: not before it serves."""
+        self.group.runner.start(self)
+        if loaded:
+            until(self.serves, self.name + " serves again", START_S)
+
+    def pause(self):
+        self.group.runner.signal(self, signal.SIGSTOP)
+
+    def resume(self):
+        self.group.runner.signal(self, signal.SIGCONT)
+
+    def kill(self):
+        """SIGKILL, and gone when this returns."""
+        self.group.runner.signal(self, signal.SIGKILL)
+        self.group.runner.wait(self)
+
+
+class Node(Member):
+    """One redis-server, or a Sentinel."""
+
+    def __init__(self, group, name, lines, sentinel=False, **access):
+        super().__init__(group, name)
+        self.sentinel, self.lines, self.access = sentinel, lines, access
 
     def command(self):
         words = ["redis-server", os.path.join(self.folder, "redis.conf")]
@@ -220,14 +323,6 @@ class Node:
         lines += ["port 0", f"tls-port {self.port}"] if "ca" in self.access else [f"port {self.port}"]
         with open(os.path.join(self.folder, "redis.conf"), "w", encoding="utf-8") as out:
             out.write("\n".join(lines + self.lines()) + "\n")
-
-    def log(self):
-        text = ""
-        for name in ("out", "log"):
-            with contextlib.suppress(OSError):
-                with open(os.path.join(self.folder, name), encoding="utf-8", errors="replace") as source:
-                    text += source.read()
-        return text
 
     def client(self):
         return Resp(self.port, **self.access)
@@ -252,48 +347,20 @@ class Node:
             info = client.info("replication")
         return info["role"] == "slave" and info["master_link_status"] == "up"
 
-    def first_start(self):
-        """On another port when this one was taken meanwhile."""
-        for _ in range(20):
-            self.configure()
-            self.group.runner.start(self)
-            end = time.monotonic() + START_S
-            while self.group.runner.running(self) and time.monotonic() < end:
-                if self.answers():
-                    return
-                time.sleep(0.02)
-            if "Address already in use" not in self.log():
-                break
-            self.group.runner.wait(self)
-            self.port = steady_port()
-        raise EngineError(f"{self.name} did not start:\n{self.log()[-3000:]}")
-
-    def start(self, loaded=True):
-        """Again, on the same port, with what it has on disk. `loaded`: not before it serves."""
-        self.group.runner.start(self)
-        if loaded:
-            until(lambda: self.call("PING") == b"PONG", self.name + " serves again", START_S)
-
-    def pause(self):
-        self.group.runner.signal(self, signal.SIGSTOP)
-
-    def resume(self):
-        self.group.runner.signal(self, signal.SIGCONT)
-
-    def kill(self):
-        """SIGKILL, and gone when this returns."""
-        self.group.runner.signal(self, signal.SIGKILL)
-        self.group.runner.wait(self)
+    def serves(self):
+        return self.call("PING") == b"PONG"
 
 
 class Group:
     """Nodes with one temporary folder; a context manager that stops them all and removes it."""
 
+    kind, image, programs = "redis", "redis:7.0-bookworm", ("redis-server", "redis-cli")
+
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="perigee-redis-")
+        self.folder = tempfile.mkdtemp(prefix=f"perigee-{self.kind}-")
         self.nodes = []
         try:
-            self.runner = runner(self.folder)
+            self.runner = runner(self.folder, self.image, self.programs)
             self.start()
         except BaseException:
             self.close()
