@@ -116,7 +116,7 @@ def scripts(pattern, folder, env=None, workers=2):
     whole = dict(env or {}, PERIGEE_BIN=binary)
     files = sorted(glob.glob(os.path.join(ROOT, "tests", pattern)))
     if EMBEDDED:
-        files = [name for name in files if not os.path.basename(name).startswith("test_redis_")]
+        files = [name for name in files if not os.path.basename(name).startswith(("test_redis_", "test_postgres_"))]
     return many([(os.path.relpath(name, ROOT), ["python3", name], whole) for name in files], workers)
 
 
@@ -190,7 +190,7 @@ def main(argv):
         print(f"run.py: no such part: {', '.join(unknown)} (--list names them)", file=sys.stderr)
         return 2
     if EMBEDDED:
-        print("ENGINES=embedded: the parts that need Redis are left out", flush=True)
+        print("ENGINES=embedded: what needs Redis or PostgreSQL is left out", flush=True)
     passed = failed = 0
     for part in argv or parts:
         start = time.monotonic()

@@ -14,8 +14,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib import engines  # noqa: E402
+from lib import engines, postgres  # noqa: E402
 
+# Of Redis; PostgreSQL is beside each, with fsync.
 KINDS = {"single": engines.Single, "sentinel": engines.Sentinels, "cluster": engines.Cluster}
 CEILING_S = 600
 
@@ -70,9 +71,10 @@ def keep(folder, kind):
     stop = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
     try:
-        with KINDS[kind]() as group:
+        with KINDS[kind]() as redis, postgres.Single(durable=True) as database:
             with open(path(folder, "beside"), "w", encoding="utf-8") as out:
-                out.write(f"export PERIGEE_REDIS_URL={shlex.quote(group.url)}\n")
+                out.write(f"export PERIGEE_REDIS_URL={shlex.quote(redis.url)}\n")
+                out.write(f"export PERIGEE_POSTGRES_URL={shlex.quote(database.url)}\n")
             os.replace(path(folder, "beside"), path(folder, "exports"))
             signal.sigwait(stop)
     except engines.EngineError as error:
