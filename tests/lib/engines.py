@@ -398,44 +398,53 @@ def make_certificates(folder):
              path("ca.key"), "-CAcreateserial", "-extfile", path("san"), "-out", path(name + ".crt")])
 
 
-class Single(Group):
-    """One server. `password` is the default user's; `user` and `password` together make an ACL user with these
-    `rules` and turn the default one off. `tls` listens with TLS only, `unix` on a Unix socket as well (see unix_url).
-    `maxmemory` is in bytes, without eviction. `durable` writes every command to disk before it answers."""
+class Guard:
+    """Who comes in, and how. `password` is the default user's; `user` and `password` together make an ACL user with
+    these `rules`. `tls` listens with TLS only. `keeper`: the default user may nothing, and the servers themselves and
+    the test come by a user of this name, who may everything."""
 
-    def __init__(self, password=None, user=None, rules="~* &* +@all", tls=False, unix=False, maxmemory=0,
-                 durable=False, settings=()):
-        self.password, self.user, self.rules, self.tls, self.unix = password, user, rules, tls, unix
-        self.maxmemory, self.durable, self.settings = maxmemory, durable, list(settings)
-        super().__init__()
-
-    def start(self):
-        access = {"password": self.password, "user": self.user} if self.password else {}
-        if self.tls:
-            make_certificates(self.folder)
-            access["ca"] = self.file("ca.crt")
-        self.node = Node(self, "redis", self.lines, **access)
-        self.nodes = [self.node]
-        self.node.first_start()
+    def __init__(self, folder, password=None, user=None, rules="~* &* +@all", tls=False, keeper=None):
+        self.folder, self.password, self.user, self.rules, self.tls = folder, password, user, rules, tls
+        self.keeper = keeper
+        if tls:
+            make_certificates(folder)
 
     def file(self, name):
         return os.path.join(self.folder, name)
 
+    def access(self):
+        """What a client of the test needs."""
+        access = {"ca": self.file("ca.crt")} if self.tls else {}
+        if self.password:
+            access.update({"password": self.password, "user": self.keeper or self.user})
+        return access
+
+    def tls_lines(self):
+        return [f"tls-cert-file {self.file('server.crt')}", f"tls-key-file {self.file('server.key')}",
+                f"tls-ca-cert-file {self.file('ca.crt')}", "tls-auth-clients optional"] if self.tls else []
+
+    def group_lines(self):
+        """What servers that speak to each other need as well."""
+        lines = ["tls-replication yes"] if self.tls else []
+        return lines + ([f"masteruser {self.keeper}", f'masterauth "{self.password}"'] if self.keeper else [])
+
     def lines(self):
-        lines = list(self.settings)
+        digest, lines = hashlib.sha256((self.password or "").encode()).hexdigest(), []
         if self.user:
-            digest = hashlib.sha256(self.password.encode()).hexdigest()
             lines += ["user default off", f"user {self.user} on #{digest} {self.rules}"]
         elif self.password:
             lines += [f'requirepass "{self.password}"']
-        if self.tls:
-            lines += [f"tls-cert-file {self.file('server.crt')}", f"tls-key-file {self.file('server.key')}",
-                      f"tls-ca-cert-file {self.file('ca.crt')}", "tls-auth-clients optional"]
-        if self.unix:
-            lines += [f"unixsocket {self.file('redis.sock')}", "unixsocketperm 777"]
-        if self.maxmemory:
-            lines += [f"maxmemory {self.maxmemory}", "maxmemory-policy noeviction"]
-        return lines + (["appendonly yes", "appendfsync always"] if self.durable else [])
+        if self.keeper:
+            lines += [f"user {self.keeper} on #{digest} ~* &* +@all"]
+        return lines + self.tls_lines()
+
+    def cli_words(self):
+        words = ["--tls", "--cacert", self.file("ca.crt")] if self.tls else []
+        return words + (["--user", self.keeper, "--pass", self.password, "--no-auth-warning"] if self.keeper else [])
+
+    @property
+    def scheme(self):
+        return "rediss" if self.tls else "redis"
 
     @property
     def login(self):
@@ -443,10 +452,39 @@ class Single(Group):
             return ""
         return f"{quote(self.user or '', safe='')}:{quote(self.password, safe='')}@"
 
+    def options(self, **more):
+        """The URL's."""
+        words = {"ca": self.file("ca.crt"), **more} if self.tls else more
+        tail = "&".join(f"{key}={quote(value, safe='/')}" for key, value in words.items())
+        return "?" + tail if tail else ""
+
+
+class Single(Group):
+    """One server behind a Guard. `unix` listens on a Unix socket as well (see unix_url). `maxmemory` is in bytes,
+    without eviction. `durable` writes every command to disk before it answers."""
+
+    def __init__(self, unix=False, maxmemory=0, durable=False, settings=(), **guard):
+        self.unix, self.maxmemory, self.durable, self.settings = unix, maxmemory, durable, list(settings)
+        self.guard_options = guard
+        super().__init__()
+
+    def start(self):
+        self.guard = Guard(self.folder, **self.guard_options)
+        self.node = Node(self, "redis", self.lines, **self.guard.access())
+        self.nodes = [self.node]
+        self.node.first_start()
+
+    def lines(self):
+        lines = self.settings + self.guard.lines()
+        if self.unix:
+            lines += [f"unixsocket {self.guard.file('redis.sock')}", "unixsocketperm 777"]
+        if self.maxmemory:
+            lines += [f"maxmemory {self.maxmemory}", "maxmemory-policy noeviction"]
+        return lines + (["appendonly yes", "appendfsync always"] if self.durable else [])
+
     def url_at(self, port):
         """The URL by way of another port, such as a proxy's."""
-        tail = "?ca=" + quote(self.file("ca.crt"), safe="/") if self.tls else ""
-        return f"redis{'s' if self.tls else ''}://{self.login}127.0.0.1:{port}{tail}"
+        return f"{self.guard.scheme}://{self.guard.login}127.0.0.1:{port}{self.guard.options()}"
 
     @property
     def url(self):
@@ -454,7 +492,7 @@ class Single(Group):
 
     @property
     def unix_url(self):
-        return f"unix://{self.login}{self.file('redis.sock')}"
+        return f"unix://{self.guard.login}{self.guard.file('redis.sock')}"
 
 
 class External:
@@ -480,12 +518,22 @@ def any_single():
 
 
 class Sentinels(Group):
-    """A master, a replica and three Sentinels, which take the master for dead after three silent seconds."""
+    """A master, a replica and three Sentinels, which take the master for dead after three silent seconds. They are
+    behind a Guard; `sentinel_password` is the Sentinels' own."""
+
+    def __init__(self, sentinel_password=None, **guard):
+        self.sentinel_password, self.guard_options = sentinel_password, guard
+        super().__init__()
 
     def start(self):
-        self.master = self.add("redis-a", lambda: [])
-        self.replica = self.add("redis-b", lambda: [f"replicaof 127.0.0.1 {self.master.port}"])
-        self.sentinels = [self.add(f"sentinel-{n}", self.sentinel_lines, sentinel=True) for n in "abc"]
+        self.guard = Guard(self.folder, **self.guard_options)
+        access = self.guard.access()
+        self.master = self.add("redis-a", self.lines, **access)
+        self.replica = self.add("redis-b", lambda: self.lines() + [f"replicaof 127.0.0.1 {self.master.port}"], **access)
+        access = {key: value for key, value in access.items() if key == "ca"}
+        if self.sentinel_password:
+            access["password"] = self.sentinel_password
+        self.sentinels = [self.add(f"sentinel-{n}", self.sentinel_lines, sentinel=True, **access) for n in "abc"]
         until(self.settled, "the Sentinels know each other and the replica follows")
 
     def add(self, name, lines, **options):
@@ -494,7 +542,20 @@ class Sentinels(Group):
         node.first_start()
         return node
 
+    def lines(self):
+        return self.guard.lines() + self.guard.group_lines()
+
     def sentinel_lines(self):
+        lines = self.guard.tls_lines() + (["tls-replication yes"] if self.guard.tls else [])
+        if self.sentinel_password:
+            lines += [f'requirepass "{self.sentinel_password}"', f'sentinel sentinel-pass "{self.sentinel_password}"']
+        lines += self.monitor_lines()
+        if self.guard.keeper:
+            lines += [f"sentinel auth-user {MASTER_NAME} {self.guard.keeper}",
+                      f'sentinel auth-pass {MASTER_NAME} "{self.guard.password}"']
+        return lines
+
+    def monitor_lines(self):
         return [f"sentinel monitor {MASTER_NAME} 127.0.0.1 {self.master.port} 2",
                 f"sentinel down-after-milliseconds {MASTER_NAME} 3000",
                 f"sentinel failover-timeout {MASTER_NAME} 10000"]
@@ -520,25 +581,31 @@ class Sentinels(Group):
     @property
     def url(self):
         places = ",".join(f"127.0.0.1:{node.port}" for node in self.sentinels)
-        return f"redis+sentinel://{places}/{MASTER_NAME}"
+        more = {"sentinel_password": self.sentinel_password} if self.sentinel_password else {}
+        return f"{self.guard.scheme}+sentinel://{self.guard.login}{places}/{MASTER_NAME}{self.guard.options(**more)}"
 
 
 class Cluster(Group):
-    """Six nodes: three masters with a replica each. A silent master is replaced after five seconds."""
+    """Six nodes behind a Guard: three masters with a replica each. A silent master is replaced after five seconds."""
+
+    def __init__(self, **guard):
+        self.guard_options = guard
+        super().__init__()
 
     def start(self):
+        self.guard = Guard(self.folder, **self.guard_options)
         for n in range(6):
-            node = Node(self, f"node-{n}", lambda bus=steady_port(): self.lines(bus))
+            node = Node(self, f"node-{n}", lambda bus=steady_port(): self.lines(bus), **self.guard.access())
             self.nodes.append(node)
             node.first_start()
         places = [f"127.0.0.1:{node.port}" for node in self.nodes]
-        self.runner.cli("--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes")
+        self.runner.cli(*self.guard.cli_words(), "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes")
         until(self.settled, "the Cluster is whole")
 
-    @staticmethod
-    def lines(bus):
-        return ["cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 5000",
-                "cluster-config-file nodes.conf"]
+    def lines(self, bus):
+        lines = ["cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 5000",
+                 "cluster-config-file nodes.conf"] + (["tls-cluster yes"] if self.guard.tls else [])
+        return lines + self.guard.lines() + self.guard.group_lines()
 
     def settled(self):
         """Every node sees a whole Cluster of six, and every replica follows its master."""
@@ -577,9 +644,10 @@ class Cluster(Group):
     def reshard(self, source, target, slots):
         """Moves slots from one master to another, keys and all, while they serve."""
         ids = [node.call("CLUSTER", "MYID").decode() for node in (source, target)]
-        self.runner.cli("--cluster", "reshard", f"127.0.0.1:{source.port}", "--cluster-from", ids[0], "--cluster-to",
+        self.runner.cli(*self.guard.cli_words(), "--cluster", "reshard", f"127.0.0.1:{source.port}", "--cluster-from", ids[0], "--cluster-to",
                         ids[1], "--cluster-slots", str(slots), "--cluster-yes")
 
     @property
     def url(self):
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        places = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"{self.guard.scheme}+cluster://{self.guard.login}{places}{self.guard.options()}"

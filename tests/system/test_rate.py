@@ -194,12 +194,12 @@ class Embedded(Rates, Case):
     """Two servers on one folder."""
 
 
-class OnRedis(Rates, Case):
-    """Two servers and one Redis."""
+class OnEngine(Rates):
+    """Two servers and one Redis, whatever it consists of."""
 
     @classmethod
     def make_server(cls):
-        cls.redis = engines.Single()
+        cls.redis = cls.start_engine()
         cls.extra = {"redis_url": cls.redis.url}
         return super().make_server()
 
@@ -212,17 +212,59 @@ class OnRedis(Rates, Case):
 
     def test_the_keys_are_the_documents_and_expire(self):
         tenant = self.expect(200, "GET", "/api/told/key", tenant="tokyo").json["id"]
-        with self.redis.node.client() as client:
-            left = client.call("PTTL", f"ratelimit:{tenant}:/api/told/:id")
+        key = f"ratelimit:{tenant}:/api/told/:id"
+        with self.holder(key).client() as client:
+            left = client.call("PTTL", key)
             self.assertTrue(0 < left <= 28800000, left)
-            self.assertEqual(client.call("TYPE", f"ratelimit:{tenant}:/api/told/:id"), b"string")
-            self.assertEqual(client.call("DEL", f"ratelimit:{tenant}:/api/told/:id"), 1)
+            self.assertEqual(client.call("TYPE", key), b"string")
+            self.assertEqual(client.call("DEL", key), 1)
 
-    def test_a_server_that_forgets_its_scripts(self):
+    def test_servers_that_forget_their_scripts(self):
         self.expect(200, "GET", "/api/default", tenant="tokyo")
-        with self.redis.node.client() as client:
-            client.call("SCRIPT", "FLUSH")
+        for node in self.masters():
+            node.call("SCRIPT", "FLUSH")
         self.expect(200, "GET", "/api/default", tenant="tokyo")
+
+
+class OnRedis(OnEngine, Case):
+    @classmethod
+    def start_engine(cls):
+        return engines.Single()
+
+    def holder(self, _key):
+        return self.redis.node
+
+    def masters(self):
+        return [self.redis.node]
+
+
+class OnCluster(OnEngine, Case):
+    """Settings, session and bucket of a request are on different servers."""
+
+    @classmethod
+    def start_engine(cls):
+        return engines.Cluster()
+
+    def holder(self, key):
+        return self.redis.owner(key)
+
+    def masters(self):
+        return self.redis.masters()
+
+    def test_each_key_is_asked_for_where_it_is(self):
+        """The keys of one shop and one session lie on more than one master, and no command goes astray."""
+        sessions = [f"a-session-of-the-cluster-{n}" for n in range(64)]
+        self.expect(200, "GET", "/api/session", session=sessions[0])
+        for node in self.masters():
+            node.call("CONFIG", "RESETSTAT")
+        for session in sessions:
+            self.expect(200, "PUT", "/api/session", body='{"userId":"user-1","role":"admin"}', session=session)
+            data = self.expect(200, "GET", "/api/insists", session=session).json["data"]
+            self.assertEqual(data["userId"], "user-1")
+        for node in self.masters():
+            with node.client() as client:
+                self.assertNotIn("errorstat_MOVED", client.info("errorstats"))
+                self.assertIn("cmdstat_get", client.info("commandstats"))
 
 
 class WithoutStore(Case):
@@ -261,7 +303,7 @@ class WithoutStoreClosed(WithoutStore):
 
 
 if engines.embedded_only():
-    del OnRedis, WithoutStore, WithoutStoreClosed
+    del OnRedis, OnCluster, WithoutStore, WithoutStoreClosed
 
 if __name__ == "__main__":
     main()
