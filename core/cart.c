@@ -232,7 +232,8 @@ static int l_save(lua_State *L) {
     double version = lua_tonumber(L, VERSION), ttl = lua_tonumber(L, TTL);
     if (lua_type(L, TTL) != LUA_TNUMBER || !(ttl > 0 && ttl <= TTL_MOST_S))
         return refuse(L, "the time to live is not a number of seconds above 0");
-    if (lua_type(L, VERSION) != LUA_TNUMBER || !(version >= 0 && version <= VERSION_MOST))
+    if (lua_type(L, VERSION) != LUA_TNUMBER || !(version >= 0 && version <= VERSION_MOST) ||
+        version != floor(version))
         return refuse(L, "the version is not a whole number");
     int nset = count_set(L), nunset = count_unset(L);
     if (nset < 0 || nunset < 0) return refuse(L, "a cart's fields have texts for names and values");

@@ -135,10 +135,13 @@ static void read_settings(gate_visit_t *visit) {
     settings_unref(settings);
 }
 
-static void read_session(gate_visit_t *visit) {
+/* False when out of memory: who is signed in must not be taken for a stranger. */
+static bool read_session(gate_visit_t *visit) {
     span_t text = visit->op.session_text;
-    char *copy = text.len ? arena_dup(&visit->request->exchange->arena, text.ptr, text.len) : NULL;
+    if (visit->op.session_err || !text.len) return true;
+    char *copy = arena_dup(&visit->request->exchange->arena, text.ptr, text.len);
     if (copy) visit->request->session_data = (span_t){copy, text.len};
+    return copy != NULL;
 }
 
 static void leave(gate_visit_t *visit, bool passed) {
@@ -202,8 +205,12 @@ static bool has_session(gate_visit_t *visit, int err) {
 static void on_told(cache_gate_t *op) {
     gate_visit_t *visit = op->data;
     if (!op->config_err) read_settings(visit);
-    if (!op->session_err) read_session(visit);
-    if (within_rate(visit, op->rate_err) && has_session(visit, op->session_err)) leave(visit, true);
+    bool whole = read_session(visit);
+    if (!within_rate(visit, op->rate_err)) return;
+    if (!whole)
+        refuse(visit, ERR_NO_MEMORY, NULL, (span_t){NULL, 0});
+    else if (has_session(visit, op->session_err))
+        leave(visit, true);
 }
 
 /* The engine takes nothing more: as if it were away. */
@@ -214,7 +221,7 @@ static void without_store(gate_visit_t *visit, int err) {
 static uint64_t wait_ms(const gate_t *gate, const request_t *request) {
     uint64_t now = loop_now(gate->services->loop);
     uint64_t left = request->deadline_ms > now ? request->deadline_ms - now : 1;
-    uint64_t most = (uint64_t)gate->services->config.redis_command_ms;
+    uint64_t most = gate->services->cache.wait_ms;
     return left < most ? left : most;
 }
 

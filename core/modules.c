@@ -1,6 +1,7 @@
 /* modules.c: puts the bindings and the joiners' own modules into package.preload of a trusted VM. */
 #include "modules.h"
 #include "base/err.h"
+#include "bucket_lua.h"
 #include "cart.h"
 #include "csv_lua.h"
 #include "http/http_lua.h"
@@ -45,6 +46,7 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     if (!err) err = http_lua_open(vm, services->http, true);
     if (!err) err = redis_lua_open(vm, services->redis);
     if (!err) err = cart_open(vm, &services->cache);
+    if (!err) err = bucket_lua_open(vm, &services->cache);
     if (!err) return vm_protect(vm, open_all, NULL, why, size);
     snprintf(why, size, "%s", err_text(err));
     return err;

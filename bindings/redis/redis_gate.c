@@ -7,7 +7,8 @@
 #include "redis/router.h"
 #include "redis/script.h"
 
-/* The bucket of base/rate.c, on the server and by the server's clock. The answer is cache_gate_t.ahead_us. */
+/* The bucket of base/rate.c, on the server and by the server's clock: the String is the time at which it is full again.
+   The answer is cache_gate_t.ahead_us. */
 static redis_script_t TAKE = {
     .text = "local time = redis.call('TIME')\n"
             "local now = time[1] * 1000000 + time[2]\n"
@@ -151,9 +152,11 @@ static int submit_take(visit_t *visit) {
 
 static void submit_all(visit_t *visit) {
     cache_gate_t *gate = visit->gate;
-    gate->config_err = redis_submit(visit->redis, &visit->config);
-    visit->pending += gate->config_err == 0;
-    if (gate->session.len) {
+    if (!gate->alone) {
+        gate->config_err = redis_submit(visit->redis, &visit->config);
+        visit->pending += gate->config_err == 0;
+    }
+    if (gate->session.len && !gate->alone) {
         gate->session_err = redis_submit(visit->redis, &visit->session);
         visit->pending += gate->session_err == 0;
     }
@@ -171,7 +174,7 @@ int redis_gate(void *redis, cache_gate_t *gate) {
     arena_create(&visit->arena);
     int err = prepare_all(visit) ? 0 : ERR_NO_MEMORY;
     if (!err) submit_all(visit);
-    if (!err && visit->pending == 0) err = gate->config_err;
+    if (!err && visit->pending == 0) err = gate->alone ? gate->rate_err : gate->config_err;
     if (err)
         end(visit);
     else

@@ -5,6 +5,7 @@
 #include "base/map.h"
 
 #define NAME_MOST 12
+#define WAIT_MS 2000
 
 struct sqlite {
     loop_t *loop;
@@ -85,4 +86,12 @@ int sqlite_open(sqlite_t *engine, span_t name, bool durable, db_t **out) {
 
 size_t sqlite_max_bytes(const sqlite_t *engine) {
     return engine->options.max_bytes;
+}
+
+loop_t *sqlite_loop(const sqlite_t *engine) {
+    return engine->loop;
+}
+
+uint64_t sqlite_wait_ms(const sqlite_t *engine) {
+    return engine->options.busy_ms ? engine->options.busy_ms : WAIT_MS;
 }

@@ -19,5 +19,8 @@ sqlite_t *sqlite_new(loop_t *loop, const sqlite_options_t *options);
    ERR_INVALID (a name is 1 to 12 of a-z, 0-9, _), ERR_NO_MEMORY. */
 int sqlite_open(sqlite_t *engine, span_t name, bool durable, db_t **out);
 size_t sqlite_max_bytes(const sqlite_t *engine);
+loop_t *sqlite_loop(const sqlite_t *engine);
+/* For an operation that says no time itself: busy_ms, or 2,000. */
+uint64_t sqlite_wait_ms(const sqlite_t *engine);
 
 #endif

@@ -9,6 +9,7 @@ int sqlite_cache_db(sqlite_t *engine, db_t **out) {
 
 cache_ops_t sqlite_cache_ops(sqlite_t *engine) {
     return (cache_ops_t){.engine = engine,
+        .wait_ms = sqlite_wait_ms(engine),
         .gate = sqlite_gate,
         .gate_cancel = sqlite_gate_cancel,
         .cart_load = sqlite_cart_load,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "sqlite/sqlite_cache.h"
 
@@ -31,7 +32,8 @@
 /* Either of the two; outlives it when that is cancelled. */
 typedef struct visit {
     db_op_t op;
-    cache_cart_load_t *load;
+    deadline_t timer;
+    cache_cart_load_t *load; /* NULL with save NULL: nobody waits any more */
     cache_cart_save_t *save;
     arena_t arena; /* statements, results, parameters and their texts */
     cell_t tenant, session;
@@ -49,10 +51,36 @@ static cell_t number_cell(int64_t number) {
     return (cell_t){.kind = CELL_INT, .integer = number};
 }
 
+static void let_go(visit_t *visit) {
+    deadline_clear(&visit->timer);
+    if (visit->load) visit->load->state = NULL;
+    if (visit->save) visit->save->state = NULL;
+    visit->load = NULL;
+    visit->save = NULL;
+    db_cancel(&visit->op);
+}
+
+/* The thread that has it, or what stands before it in the queue, may be held up by the disk: nobody waits for that. A
+   save may still happen. */
+static void on_late(deadline_t *timer) {
+    visit_t *visit = LIST_OWNER(timer, visit_t, timer);
+    cache_cart_load_t *load = visit->load;
+    cache_cart_save_t *save = visit->save;
+    let_go(visit);
+    if (load) {
+        load->err = ERR_TIMEOUT;
+        load->done(load);
+    } else {
+        save->err = ERR_TIMEOUT;
+        save->done(save);
+    }
+}
+
 static visit_t *visit_new(span_t tenant, span_t session, size_t statements) {
     visit_t *visit = calloc(1, sizeof *visit);
     if (!visit) return NULL;
     arena_create(&visit->arena);
+    deadline_init(&visit->timer, on_late);
     buf_create(&visit->op.job.cells);
     visit->op.job.statements = arena_zalloc(&visit->arena, statements * sizeof(statement_t));
     visit->op.job.results = arena_zalloc(&visit->arena, statements * sizeof(result_t));
@@ -64,6 +92,7 @@ static visit_t *visit_new(span_t tenant, span_t session, size_t statements) {
 }
 
 static void visit_delete(visit_t *visit) {
+    deadline_clear(&visit->timer);
     buf_destroy(&visit->op.job.cells);
     arena_destroy(&visit->arena);
     free(visit);
@@ -130,8 +159,12 @@ static void on_loaded(db_op_t *op) {
 /* 0, and then done will come. */
 static int submit(void *engine, visit_t *visit, db_kind_t kind, void (*done)(db_op_t *)) {
     db_t *db;
+    loop_t *loop = sqlite_loop(engine);
+    uint64_t wait_ms = sqlite_wait_ms(engine);
     visit->op.kind = kind;
     visit->op.done = done;
+    visit->op.job.deadline_ns = clock_mono_ns() + wait_ms * 1000000u;
+    deadline_set(loop, &visit->timer, loop_now(loop) + wait_ms);
     int err = visit->no_memory ? ERR_NO_MEMORY : sqlite_cache_db(engine, &db);
     if (!err) err = db_submit(db, &visit->op);
     if (err) visit_delete(visit);
@@ -149,11 +182,7 @@ int sqlite_cart_load(void *engine, cache_cart_load_t *load) {
 }
 
 void sqlite_cart_load_cancel(cache_cart_load_t *load) {
-    visit_t *visit = load->state;
-    if (!visit) return;
-    load->state = NULL;
-    visit->load = NULL;
-    db_cancel(&visit->op);
+    if (load->state) let_go(load->state);
 }
 
 static void on_saved(db_op_t *op) {
@@ -203,9 +232,5 @@ int sqlite_cart_save(void *engine, cache_cart_save_t *save) {
 }
 
 void sqlite_cart_save_cancel(cache_cart_save_t *save) {
-    visit_t *visit = save->state;
-    if (!visit) return;
-    save->state = NULL;
-    visit->save = NULL;
-    db_cancel(&visit->op);
+    if (save->state) let_go(save->state);
 }

@@ -29,10 +29,12 @@
 /* Outlives the gate when that is cancelled. */
 typedef struct visit {
     db_op_t op;
+    deadline_t timer;
     cache_gate_t *gate; /* NULL: nobody waits any more */
     statement_t statements[STATEMENTS_MOST];
     result_t results[STATEMENTS_MOST];
-    size_t session, taken, looked;        /* which result is whose; the settings' is the first */
+    /* Which result is whose. The settings' is the first; session 0: none. */
+    size_t session, taken, looked;
     cell_t config_key[2], session_key[2]; /* parameters */
     cell_t bucket[4];
     char bytes[]; /* what their texts point to */
@@ -60,9 +62,8 @@ static void tell(const visit_t *visit, cache_gate_t *gate) {
     cell_t cell;
     gate->config_err = gate->session_err = gate->rate_err = err;
     if (err) return;
-    if (first_cell(visit, 0, &cell)) gate->config_text = cell.text;
-    if (gate->session.len && first_cell(visit, visit->session, &cell))
-        gate->session_text = cell.text;
+    if (!gate->alone && first_cell(visit, 0, &cell)) gate->config_text = cell.text;
+    if (visit->session && first_cell(visit, visit->session, &cell)) gate->session_text = cell.text;
     if (!gate->bucket.len) return;
     gate->ahead_us = first_cell(visit, visit->looked, &cell) ? cell.integer : 1;
     if (visit->results[visit->taken].rows == 0) gate->ahead_us = -gate->ahead_us;
@@ -71,6 +72,7 @@ static void tell(const visit_t *visit, cache_gate_t *gate) {
 static void on_done(db_op_t *op) {
     visit_t *visit = LIST_OWNER(op, visit_t, op);
     cache_gate_t *gate = visit->gate;
+    deadline_clear(&visit->timer);
     if (gate) {
         gate->state = NULL;
         tell(visit, gate);
@@ -78,6 +80,22 @@ static void on_done(db_op_t *op) {
     }
     buf_destroy(&op->job.cells);
     free(visit);
+}
+
+static cache_gate_t *let_go(visit_t *visit) {
+    cache_gate_t *gate = visit->gate;
+    deadline_clear(&visit->timer);
+    gate->state = NULL;
+    visit->gate = NULL;
+    db_cancel(&visit->op);
+    return gate;
+}
+
+/* The thread that has it, or what stands before it in the queue, may be held up by the disk: nobody waits for that. */
+static void on_late(deadline_t *timer) {
+    cache_gate_t *gate = let_go(LIST_OWNER(timer, visit_t, timer));
+    gate->config_err = gate->session_err = gate->rate_err = ERR_TIMEOUT;
+    gate->done(gate);
 }
 
 /* Appends to the bytes at *at. */
@@ -116,13 +134,20 @@ static visit_t *visit_new(cache_gate_t *gate) {
     if (!visit) return NULL;
     visit->gate = gate;
     copy_texts(visit, gate);
-    add(visit, SPAN(READ), visit->config_key, 2);
-    if (gate->session.len) visit->session = add(visit, SPAN(READ), visit->session_key, 2);
+    if (!gate->alone) add(visit, SPAN(READ), visit->config_key, 2);
+    if (!gate->alone && gate->session.len)
+        visit->session = add(visit, SPAN(READ), visit->session_key, 2);
     if (!gate->bucket.len) return visit;
     add(visit, SPAN(CLAMP), visit->bucket, 4);
     visit->taken = add(visit, SPAN(TAKE), visit->bucket, 4);
     visit->looked = add(visit, SPAN(LOOK), visit->bucket, 2);
     return visit;
+}
+
+static void start_timer(visit_t *visit, sqlite_t *engine) {
+    uint64_t wait_ms = visit->gate->wait_ms ? visit->gate->wait_ms : sqlite_wait_ms(engine);
+    visit->op.job.deadline_ns = clock_mono_ns() + wait_ms * 1000000u;
+    deadline_set(sqlite_loop(engine), &visit->timer, loop_now(sqlite_loop(engine)) + wait_ms);
 }
 
 int sqlite_gate(void *engine, cache_gate_t *gate) {
@@ -134,22 +159,21 @@ int sqlite_gate(void *engine, cache_gate_t *gate) {
     job->statements = visit->statements;
     job->results = visit->results;
     job->max_bytes = TEXT_MOST;
-    if (gate->wait_ms) job->deadline_ns = clock_mono_ns() + gate->wait_ms * 1000000u;
     buf_create(&job->cells);
+    deadline_init(&visit->timer, on_late);
+    start_timer(visit, engine);
     db_t *db;
     int err = sqlite_cache_db(engine, &db);
     if (!err) err = db_submit(db, &visit->op);
-    if (err)
+    if (err) {
+        deadline_clear(&visit->timer);
         free(visit);
-    else
+    } else {
         gate->state = visit;
+    }
     return err;
 }
 
 void sqlite_gate_cancel(cache_gate_t *gate) {
-    visit_t *visit = gate->state;
-    if (!visit) return;
-    gate->state = NULL;
-    visit->gate = NULL;
-    db_cancel(&visit->op);
+    if (gate->state) let_go(gate->state);
 }

@@ -12,6 +12,7 @@ struct cache_gate {
     span_t bucket;        /* the rate limit's, a route template; empty: nothing is taken */
     uint64_t interval_us; /* one request's share of the limit, at least 1 (base/rate.h) */
     uint64_t capacity_us; /* the bucket's, at least one interval */
+    bool alone;           /* only the bucket is asked for: no settings, no session */
     uint64_t wait_ms;     /* how long it may take; 0: the engine's own time */
     void (*done)(cache_gate_t *gate); /* once, on the loop, never inside ops->gate */
     void *data;                       /* the caller's */
@@ -68,11 +69,12 @@ struct cache_cart_save {
     void *state;
 };
 
-/* The starting functions return 0, or an error of err.h; then done is not called. A cancel lets go at once: done is not
-   called any more and the memory is the caller's again; what was sent may still happen. Cancelling what has ended or
-   was never started does nothing. */
+/* Every operation ends within its time, with ERR_TIMEOUT if need be. The starting functions return 0, or an error of
+   err.h; then done is not called. A cancel lets go at once: done is not called any more and the memory is the caller's
+   again; what was sent may still happen. Cancelling what has ended or was never started does nothing. */
 typedef struct cache_ops {
     void *engine;
+    uint64_t wait_ms; /* the engine's own time: how long an operation may take at most */
     int (*gate)(void *engine, cache_gate_t *gate);
     void (*gate_cancel)(cache_gate_t *gate);
     int (*cart_load)(void *engine, cache_cart_load_t *load);

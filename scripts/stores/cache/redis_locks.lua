@@ -1,4 +1,4 @@
--- redis_locks.lua: locks with an owner and a fencing number, and rate limits, each one script on one key.
+-- redis_locks.lua: locks with an owner and a fencing number, each one script on one key; and rate limits' buckets.
 local bucket = require "stores.lib.bucket"
 local millis = require "stores.lib.ttl"
 local names = require "stores.lib.names"
@@ -60,29 +60,6 @@ function locks.unlock(tenant, name, token)
   return freed == 1
 end
 
--- GCRA: the String is the time, in microseconds, at which the bucket is full again; one that is further ahead than it
--- can be was made under another limit.
-local TAKE = redis.script [[
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local interval, room = tonumber(ARGV[1]), ARGV[1] * ARGV[2]
-local stored = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
-local full_at = math.max(math.min(stored, now + room), now)
-local allowed = full_at + interval <= now + room
-if allowed then full_at = full_at + interval end
-if allowed or full_at < stored then
-  redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
-end
-return { allowed and 1 or 0, full_at - now }
-]]
-
-function locks.take(tenant, route, options)
-  local wanted, text, name = bucket.of(options)
-  if not wanted then return nil, text, name end
-  local answer
-  answer, text, name = TAKE({ names.key(tenant, "ratelimit:" .. route) }, { wanted.interval_us, wanted.burst })
-  if not answer then return nil, text, name end
-  return wanted:verdict(answer[1] == 1, answer[2])
-end
+locks.take = bucket.take
 
 return locks

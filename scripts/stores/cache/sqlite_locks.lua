@@ -1,4 +1,4 @@
--- sqlite_locks.lua: locks with an owner and a fencing number, and rate limits, each in one statement.
+-- sqlite_locks.lua: locks with an owner and a fencing number, each in one statement; and rate limits' buckets.
 local bucket = require "stores.lib.bucket"
 local millis = require "stores.lib.ttl"
 
@@ -39,28 +39,8 @@ function locks.unlock(db, tenant, name, token)
   return renew(db, tenant, name, token, 0)
 end
 
--- GCRA: the row is the time at which the bucket is full again. excluded.full_at_us is now and one interval.
-local TAKE = "INSERT INTO rates (tenant, route, full_at_us) VALUES (?, ?, now_ms() * 1000 + ?) "
-  .. "ON CONFLICT (tenant, route) DO UPDATE SET full_at_us = max(rates.full_at_us + ?, excluded.full_at_us) "
-  .. "WHERE max(rates.full_at_us + ?, excluded.full_at_us) <= excluded.full_at_us - ? + ? RETURNING 1"
--- One that is further ahead than it can be was made under another limit.
-local CLAMP = "UPDATE rates SET full_at_us = now_ms() * 1000 + ? "
-  .. "WHERE tenant = ? AND route = ? AND full_at_us > now_ms() * 1000 + ?"
-local LOOK = "SELECT max(full_at_us - now_ms() * 1000, 0) AS used_us FROM rates WHERE tenant = ? AND route = ?"
-
-function locks.take(db, tenant, route, options)
-  local wanted, text, name = bucket.of(options)
-  if not wanted then return nil, text, name end
-  local interval = wanted.interval_us
-  local room = interval * wanted.burst
-  local results
-  results, text, name = db:transaction {
-    { CLAMP, { room, tenant, route, room } },
-    { TAKE, { tenant, route, interval, interval, interval, interval, room } },
-    { LOOK, { tenant, route } },
-  }
-  if not results then return nil, text, name end
-  return wanted:verdict(#results[2].rows == 1, results[3].rows[1].used_us)
+function locks.take(_, tenant, route, options)
+  return bucket.take(tenant, route, options)
 end
 
 return locks

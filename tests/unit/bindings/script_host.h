@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "lua/task.h"
+#include "bucket_lua.h"
 #include "cart.h"
 #include "sqlite/sqlite_cache.h"
 #include "sqlite/sqlite_lua.h"
@@ -69,7 +70,7 @@ static inline void host_open(host_t *host, loop_t *loop, const sqlite_options_t 
     sqlite_t *engine = sqlite_new(loop, options);
     if (!host->vm || !engine || sqlite_lua_open(host->vm, engine)) abort();
     host->cache = sqlite_cache_ops(engine);
-    if (cart_open(host->vm, &host->cache)) abort();
+    if (cart_open(host->vm, &host->cache) || bucket_lua_open(host->vm, &host->cache)) abort();
 }
 
 static inline void host_close(host_t *host) {

@@ -51,6 +51,31 @@ static inline void cache_rig_sql(cache_rig_t *rig, const char *sql) {
     buf_destroy(&run.op.job.cells);
 }
 
+/* An engine of its own with this time for an operation, whose writer is kept busy until cache_rig_unstall. */
+static inline cache_ops_t cache_rig_stall(cache_rig_t *rig, db_run_t *run, uint64_t wait_ms) {
+    sqlite_options_t options = {.data_dir = rig->folder, .busy_ms = wait_ms, .readers = 1};
+    cache_ops_t ops = sqlite_cache_ops(sqlite_new(rig->loop, &options));
+    db_t *db;
+    assert_int_equal(sqlite_cache_db(ops.engine, &db), 0);
+    *run = (db_run_t){.op = {.kind = DB_WRITE, .done = db_run_done},
+        .statement = {.sql = SPAN("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                                  "SELECT count(*) FROM n"),
+            .expect = -1}};
+    run->op.job.statements = &run->statement;
+    run->op.job.results = &run->result;
+    run->op.job.count = 1;
+    run->op.job.max_bytes = 1024;
+    assert_int_equal(db_submit(db, &run->op), 0);
+    return ops;
+}
+
+static inline void cache_rig_unstall(cache_rig_t *rig, db_run_t *run) {
+    assert_false(run->done);
+    db_cancel(&run->op);
+    RIG_UNTIL(rig->loop, run->done);
+    buf_destroy(&run->op.job.cells);
+}
+
 static inline void cache_rig_sqlite(cache_rig_t *rig) {
     memset(rig, 0, sizeof *rig);
     host_folder(rig->folder, sizeof rig->folder);

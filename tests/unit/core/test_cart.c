@@ -196,6 +196,20 @@ static void ended_with_the_engine(void **state) {
     assert_int_equal(tabs[1].done, 1);
 }
 
+/* The writer is busy all the while: nobody waits for it longer than the engine's own time. */
+static void a_save_keeps_its_time(void **state) {
+    (void)state;
+    db_run_t run;
+    const cache_field_t field = {SPAN("a"), SPAN("1")};
+    rig.ops[0] = cache_rig_stall(&rig, &run, 30);
+    assert_int_equal(rig.ops[0].wait_ms, 30);
+    start_save(&tabs[1], 0, &field, 1, NULL, 0, on_saved);
+    RIG_UNTIL(rig.loop, tabs[1].done);
+    assert_int_equal(tabs[1].save.err, ERR_TIMEOUT);
+    cache_rig_unstall(&rig, &run);
+    assert_int_equal(tabs[1].done, 1);
+}
+
 static void the_shape_is_the_documents(void **state) {
     (void)state;
     const cache_field_t fields[] = {
@@ -218,7 +232,7 @@ static void the_shape_is_the_documents(void **state) {
 
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
-    const struct CMUnitTest embedded[] = {ON_EACH(sqlite)};
+    const struct CMUnitTest embedded[] = {ON_EACH(sqlite), ON(sqlite, a_save_keeps_its_time)};
     const struct CMUnitTest server[] = {ON_EACH(redis), ON(redis, the_shape_is_the_documents)};
     int failed = cmocka_run_group_tests(embedded, NULL, NULL);
     if (!cache_rig_embedded_only()) failed += cmocka_run_group_tests(server, NULL, NULL);

@@ -149,6 +149,35 @@ static void a_smaller_limit_counts_at_once(void **state) {
     assert_in_range(told->op.ahead_us, DAY_US, 2 * DAY_US);
 }
 
+static void a_bucket_may_be_asked_alone(void **state) {
+    (void)state;
+    store("config", "text", 60);
+    told_t *told = prepare(0, "s1", "/r", 2);
+    told->op.alone = true;
+    enter(0, told);
+    RIG_UNTIL(rig.loop, told->done);
+    assert_true(told->op.ahead_us > 0);
+    assert_string_equal(told->config, "absent");
+    assert_true(ask("", "/r", 2)->op.ahead_us > 0);
+    assert_true(ask("", "/r", 2)->op.ahead_us < 0);
+}
+
+/* The writer is busy all the while: nobody waits for it longer than was said. */
+static void its_time_is_kept(void **state) {
+    (void)state;
+    db_run_t run;
+    cache_ops_t ops = cache_rig_stall(&rig, &run, 60000);
+    told_t *told = prepare(0, "s1", "/r", 2);
+    told->op.wait_ms = 30;
+    assert_int_equal(ops.gate(ops.engine, &told->op), 0);
+    RIG_UNTIL(rig.loop, told->done);
+    assert_int_equal(told->op.config_err, ERR_TIMEOUT);
+    assert_int_equal(told->op.session_err, ERR_TIMEOUT);
+    assert_int_equal(told->op.rate_err, ERR_TIMEOUT);
+    cache_rig_unstall(&rig, &run);
+    assert_int_equal(told->done, 1);
+}
+
 /* The memory is poisoned: under the sanitizers, or by its values, a late touch shows. */
 static void what_is_cancelled_is_let_go(void **state) {
     (void)state;
@@ -241,6 +270,8 @@ int main(void) {
         ON(sqlite, texts_come_along),
         ON(sqlite, how_far_the_bucket_is_ahead),
         ON(sqlite, a_smaller_limit_counts_at_once),
+        ON(sqlite, a_bucket_may_be_asked_alone),
+        ON(sqlite, its_time_is_kept),
         ON(sqlite, what_is_cancelled_is_let_go),
         ON(sqlite, ended_with_the_engine),
         ON(sqlite, without_its_tables_each_part_fails),
@@ -250,6 +281,7 @@ int main(void) {
         ON(redis, texts_come_along),
         ON(redis, how_far_the_bucket_is_ahead),
         ON(redis, a_smaller_limit_counts_at_once),
+        ON(redis, a_bucket_may_be_asked_alone),
         ON(redis, what_is_cancelled_is_let_go),
         ON(redis, ended_with_the_engine),
         ON(redis, parts_fail_for_themselves),
