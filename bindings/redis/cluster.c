@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "base/log.h"
-#include "redis/backoff.h"
+#include "base/backoff.h"
 #include "redis/drain.h"
 #include "redis/router.h"
 #include "redis/slots.h"
@@ -33,7 +33,7 @@ typedef struct cluster {
     bool asking, complained, closed;
     deadline_t refresh, tidy;
     uint64_t learnt_ms;
-    redis_backoff_t backoff;
+    backoff_t backoff;
 } cluster_t;
 
 static uint64_t now_of(const cluster_t *cluster) {
@@ -109,7 +109,7 @@ static void refresh_in(cluster_t *cluster, uint64_t ms) {
 }
 
 static void refresh_again(cluster_t *cluster) {
-    refresh_in(cluster, redis_backoff_next(&cluster->backoff, now_of(cluster)));
+    refresh_in(cluster, backoff_next(&cluster->backoff, now_of(cluster)));
 }
 
 /* A storm of redirections is worth one question: each has been taken to heart already for its own slot. */
@@ -175,7 +175,7 @@ static void learn(cluster_t *cluster) {
     if (cluster->doubted)
         refresh_again(cluster);
     else
-        cluster->backoff = (redis_backoff_t){0};
+        cluster->backoff = (backoff_t){0};
 }
 
 /* Once in a row: it is asked again and again. The first word alone, as an error may repeat what was sent. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "base/log.h"
-#include "redis/backoff.h"
+#include "base/backoff.h"
 #include "redis/router.h"
 
 /* A link, or the pause before the next one. */
@@ -12,7 +12,7 @@ typedef struct lane {
     redis_node_t *node;
     link_t *link; /* NULL during a pause */
     deadline_t retry;
-    redis_backoff_t backoff;
+    backoff_t backoff;
     bool up;
 } lane_t;
 
@@ -71,7 +71,7 @@ static void tell(redis_node_t *node, const char *event, log_level_t level, const
 static void pause_lane(lane_t *lane) {
     loop_t *loop = loop_of(lane->node);
     uint64_t now = loop_now(loop);
-    deadline_set(loop, &lane->retry, now + redis_backoff_next(&lane->backoff, now));
+    deadline_set(loop, &lane->retry, now + backoff_next(&lane->backoff, now));
 }
 
 static void open_lane(lane_t *lane) {
@@ -100,7 +100,7 @@ static void send_on(redis_node_t *node, link_t *link, redis_command_t *command) 
 static void on_up(void *data, link_t *link) {
     lane_t *lane = data;
     redis_node_t *node = lane->node;
-    redis_backoff_up(&lane->backoff, loop_now(loop_of(node)));
+    backoff_up(&lane->backoff, loop_now(loop_of(node)));
     lane->up = true;
     node->failed = false;
     for (list_t *item; (item = list_shift(&node->waiting));)

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "redis/client.h"
 #include "redis/refuse.h"
-#include "redis/shares.h"
+#include "base/shares.h"
 
 #define WAITING_PER_CONNECTION 4 /* bounds the queue of leases */
 #define TEND_MS 5000
@@ -29,7 +29,7 @@ struct redis_pool {
     redis_t *redis;
     list_t lists[STATES];
     int counts[STATES];
-    redis_shares_t shares;
+    shares_t shares;
     list_t turned; /* leases turned away whose `got` is on its way */
     deadline_t tend;
 };
@@ -131,7 +131,7 @@ static void disappoint(redis_lease_t *lease, int err, const char *detail) {
 
 static void attach(pooled_t *pooled, redis_lease_t *lease) {
     redis_pool_t *pool = pooled->pool;
-    redis_shares_leave(&pool->shares, lease, true);
+    shares_leave(&pool->shares, lease->tenant, &lease->node, true);
     pooled->lease = lease;
     lease->pooled = pooled;
     if (pooled->state != IDLE) return;
@@ -141,7 +141,7 @@ static void attach(pooled_t *pooled, redis_lease_t *lease) {
 
 /* A server that is known to be down is not dialled for each who wants it. */
 static void turn_away(redis_pool_t *pool, redis_lease_t *lease) {
-    redis_shares_leave(&pool->shares, lease, false);
+    shares_leave(&pool->shares, lease->tenant, &lease->node, false);
     lease->err = ERR_UNAVAILABLE;
     snprintf(lease->detail, sizeof lease->detail, "the server cannot be reached");
     deadline_clear(&lease->timer);
@@ -151,7 +151,8 @@ static void turn_away(redis_pool_t *pool, redis_lease_t *lease) {
 
 /* Calls nobody: `got` follows on a later turn. */
 void redis_pool_serve(redis_pool_t *pool) {
-    for (redis_lease_t *lease; (lease = redis_shares_next(&pool->shares));) {
+    for (list_t *next; (next = shares_next(&pool->shares));) {
+        redis_lease_t *lease = LIST_OWNER(next, redis_lease_t, node);
         redis_node_t *node = node_for(pool, lease->key);
         bool down = node && redis_node_down(node);
         pooled_t *pooled = node && !down ? find(pool, node) : NULL;
@@ -192,7 +193,7 @@ static void on_down(void *data, link_t *link, const char *detail) {
     if (pooled->state == LEASED) return;
     dismiss(pooled);
     if (lease) {
-        redis_shares_return(&pool->shares, lease->tenant);
+        shares_return(&pool->shares, lease->tenant);
         disappoint(lease, ERR_UNAVAILABLE, detail);
     }
     redis_pool_serve(pool); /* who waited for this one's place, or for its opening */
@@ -228,7 +229,7 @@ static redis_pool_t *pool_new(redis_t *redis) {
         list_init(&pool->lists[i]);
     list_init(&pool->turned);
     /* No tenant may have them all, else its blocking commands would shut out the others for as long as they block. */
-    redis_shares_create(&pool->shares, (redis->options.pool_max + 1) / 2);
+    shares_create(&pool->shares, (redis->options.pool_max + 1) / 2);
     deadline_init(&pool->tend, on_tend);
     deadline_set(redis->loop, &pool->tend, loop_now(redis->loop));
     return pool;
@@ -242,9 +243,9 @@ static void on_deadline(deadline_t *deadline) {
     if (pooled && pooled->state == LEASED) return; /* `got` is on its way */
     if (pooled) {
         pooled->lease = NULL;
-        redis_shares_return(&pool->shares, lease->tenant);
+        shares_return(&pool->shares, lease->tenant);
     } else {
-        redis_shares_leave(&pool->shares, lease, false);
+        shares_leave(&pool->shares, lease->tenant, &lease->node, false);
     }
     disappoint(lease, ERR_TIMEOUT, "no connection was free in time");
 }
@@ -263,7 +264,7 @@ int redis_lease(redis_t *redis, redis_lease_t *lease) {
     list_init(&lease->node);
     deferred_init(&lease->ready, on_ready);
     deadline_init(&lease->timer, on_deadline);
-    int err = redis_shares_wait(&pool->shares, lease);
+    int err = shares_wait(&pool->shares, lease->tenant, &lease->node);
     if (err) return err;
     uint64_t soon = loop_now(redis->loop) + redis->options.connect_ms;
     deadline_set(redis->loop, &lease->timer, lease->deadline_ms ? lease->deadline_ms : soon);
@@ -326,12 +327,12 @@ void redis_lease_end(redis_lease_t *lease, bool clean) {
     deadline_clear(&lease->timer);
     deferred_clear(&lease->ready);
     if (lease->pooled) {
-        redis_shares_return(&redis->pool->shares, lease->tenant);
+        shares_return(&redis->pool->shares, lease->tenant);
         take_back(lease->pooled, clean);
     } else if (lease->err) {
         list_remove(&lease->node);
     } else if (!list_empty(&lease->node)) {
-        redis_shares_leave(&redis->pool->shares, lease, false);
+        shares_leave(&redis->pool->shares, lease->tenant, &lease->node, false);
     }
     lease->pooled = NULL;
     redis_pool_serve(redis->pool);
@@ -372,15 +373,16 @@ static void close_list(redis_pool_t *pool, list_t *list) {
 void redis_pool_close(redis_pool_t *pool) {
     deadline_clear(&pool->tend);
     pool->shares.most = pool->redis->options.pool_max + 1; /* so that all that wait are found */
-    for (redis_lease_t *lease; (lease = redis_shares_next(&pool->shares));) {
-        redis_shares_leave(&pool->shares, lease, false);
+    for (list_t *next; (next = shares_next(&pool->shares));) {
+        redis_lease_t *lease = LIST_OWNER(next, redis_lease_t, node);
+        shares_leave(&pool->shares, lease->tenant, &lease->node, false);
         close_lease(pool, lease, false);
     }
     while (!list_empty(&pool->turned))
         close_lease(pool, LIST_OWNER(pool->turned.next, redis_lease_t, node), false);
     for (int i = 0; i < STATES; i++)
         close_list(pool, &pool->lists[i]);
-    redis_shares_destroy(&pool->shares);
+    shares_destroy(&pool->shares);
     pool->redis->pool = NULL;
     free(pool);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "base/log.h"
-#include "redis/backoff.h"
+#include "base/backoff.h"
 #include "redis/drain.h"
 #include "redis/replica.h"
 #include "redis/router.h"
@@ -51,7 +51,7 @@ struct group {
     bool is_listing, complained, closed;
     uint64_t survey; /* the number of the last one */
     deadline_t next;
-    redis_backoff_t backoff;
+    backoff_t backoff;
 };
 
 static uint64_t now_of(const group_t *group) {
@@ -73,7 +73,7 @@ static void survey_in(group_t *group, uint64_t ms) {
 }
 
 static void survey_again(group_t *group) {
-    survey_in(group, redis_backoff_next(&group->backoff, now_of(group)));
+    survey_in(group, backoff_next(&group->backoff, now_of(group)));
 }
 
 /* The value of a field: RESP3 has a map and RESP2 a list, with the same elements. Empty when it is not there. */
@@ -265,7 +265,7 @@ static bool is_voice(const group_t *group, const redis_node_t *node) {
 static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
     group_t *group = (group_t *)router;
     if (node == group->master && up) {
-        group->backoff = (redis_backoff_t){0};
+        group->backoff = (backoff_t){0};
         redis_rerouted(group->redis);
     } else if (node == group->master) {
         survey_again(group);

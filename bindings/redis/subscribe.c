@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "base/log.h"
-#include "redis/backoff.h"
+#include "base/backoff.h"
 #include "redis/client.h"
 
 #define PING_MS 2000 /* silence since the last one means that the connection is dead */
@@ -15,7 +15,7 @@ struct redis_subscriber {
     list_t subscriptions, due; /* due: not visited yet, while `for_each` visits all */
     size_t unconfirmed;        /* subscriptions sent on this connection and not answered */
     deadline_t retry, ping;
-    redis_backoff_t backoff;
+    backoff_t backoff;
 };
 
 static const link_events_t EVENTS;
@@ -138,7 +138,7 @@ static void on_up(void *data, link_t *link) {
     (void)link;
     subscriber->up = subscriber->heard = true;
     subscriber->unconfirmed = 0;
-    redis_backoff_up(&subscriber->backoff, loop_now(loop_of(subscriber)));
+    backoff_up(&subscriber->backoff, loop_now(loop_of(subscriber)));
     list_t *all = &subscriber->subscriptions;
     for (list_t *node = all->next; node != all; node = node->next)
         ask_for(subscriber, LIST_OWNER(node, redis_subscription_t, node));
@@ -151,8 +151,8 @@ static void lost(redis_subscriber_t *subscriber) {
     subscriber->link = NULL;
     subscriber->up = false;
     deadline_clear(&subscriber->ping);
-    deadline_set(loop_of(subscriber), &subscriber->retry,
-        now + redis_backoff_next(&subscriber->backoff, now));
+    deadline_set(
+        loop_of(subscriber), &subscriber->retry, now + backoff_next(&subscriber->backoff, now));
     for_each(subscriber, lose, NULL);
 }
 
@@ -199,8 +199,8 @@ static void connect_it(redis_subscriber_t *subscriber) {
         subscriber->link = link_open(&options);
     }
     if (!subscriber->link)
-        deadline_set(loop_of(subscriber), &subscriber->retry,
-            now + redis_backoff_next(&subscriber->backoff, now));
+        deadline_set(
+            loop_of(subscriber), &subscriber->retry, now + backoff_next(&subscriber->backoff, now));
 }
 
 static void on_retry(deadline_t *deadline) {

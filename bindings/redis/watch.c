@@ -14,7 +14,7 @@ static void pause_it(redis_watch_t *watch) {
     uint64_t now = loop_now(watch->loop);
     watch->link = NULL;
     deadline_clear(&watch->ping);
-    deadline_set(watch->loop, &watch->retry, now + redis_backoff_next(&watch->backoff, now));
+    deadline_set(watch->loop, &watch->retry, now + backoff_next(&watch->backoff, now));
 }
 
 static void open_it(redis_watch_t *watch) {
@@ -31,7 +31,7 @@ static void open_it(redis_watch_t *watch) {
 static void on_up(void *data, link_t *link) {
     redis_watch_t *watch = data;
     (void)link;
-    redis_backoff_up(&watch->backoff, loop_now(watch->loop));
+    backoff_up(&watch->backoff, loop_now(watch->loop));
     watch->heard = true;
     say(watch, SPAN("SUBSCRIBE"), SPAN("+switch-master"));
     deadline_set(watch->loop, &watch->ping, loop_now(watch->loop) + PING_MS);

@@ -1,7 +1,7 @@
 /* watch.h: one Sentinel's word that a master has been replaced. */
 #ifndef PERIGEE_REDIS_WATCH_H
 #define PERIGEE_REDIS_WATCH_H
-#include "redis/backoff.h"
+#include "base/backoff.h"
 #include "redis/link.h"
 
 typedef struct redis_watch redis_watch_t;
@@ -19,7 +19,7 @@ struct redis_watch {
     link_t *link; /* NULL during a pause */
     bool heard;
     deadline_t retry, ping;
-    redis_backoff_t backoff;
+    backoff_t backoff;
 };
 
 /* Subscribes, and again after each loss, for ever. `switched` is never called inside this. */

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include "bindings/redis_rig.h"
 #include "redis/router.h"
-#include "redis/shares.h"
 
 static server_t server;
 
@@ -183,35 +182,6 @@ static void test_no_tenant_has_them_all(void **state) {
     redis_lease_end(&greedy[4].lease, true); /* after the loop: harmless */
 }
 
-static void test_whose_turn(void **state) {
-    (void)state;
-    redis_shares_t shares;
-    redis_lease_t leases[5] = {0};
-    static const char *const NAMES[] = {"a", "a", "a", "b", "c"};
-    redis_shares_create(&shares, 2);
-    for (int i = 0; i < 5; i++) {
-        list_init(&leases[i].node);
-        leases[i].tenant = span_of(NAMES[i]);
-        assert_int_equal(redis_shares_wait(&shares, &leases[i]), 0);
-    }
-    static const int ORDER[] = {0, 3, 4, 1}; /* each tenant once before anybody has two */
-    for (int i = 0; i < 4; i++) {
-        redis_lease_t *next = redis_shares_next(&shares);
-        assert_ptr_equal(next, &leases[ORDER[i]]);
-        redis_shares_leave(&shares, next, true);
-    }
-    assert_null(redis_shares_next(&shares)); /* a has its two */
-    redis_shares_return(&shares, leases[0].tenant);
-    assert_ptr_equal(redis_shares_next(&shares), &leases[2]);
-    redis_shares_leave(&shares, &leases[2], true);
-    redis_shares_return(&shares, leases[0].tenant);
-    redis_shares_return(&shares, leases[0].tenant);
-    redis_shares_return(&shares, leases[3].tenant);
-    redis_shares_return(&shares, leases[4].tenant);
-    assert_int_equal(shares.tenants.count, 0);
-    redis_shares_destroy(&shares);
-}
-
 static void test_a_deadline(void **state) {
     (void)state;
     loop_t *loop = loop_new();
@@ -347,7 +317,6 @@ int main(void) {
         cmocka_unit_test(test_an_open_command_closes_it),
         cmocka_unit_test(test_blocking_does_not_hold_up_others),
         cmocka_unit_test(test_no_tenant_has_them_all),
-        cmocka_unit_test(test_whose_turn),
         cmocka_unit_test(test_a_deadline),
         cmocka_unit_test(test_too_many_wait),
         cmocka_unit_test(test_a_lost_connection),

@@ -1,5 +1,5 @@
 /* shares.c: whose turn it is when several tenants want connections: the one that has the fewest. */
-#include "redis/shares.h"
+#include "base/shares.h"
 #include <stdlib.h>
 #include "base/err.h"
 
@@ -9,13 +9,13 @@ typedef struct share {
     int held;
 } share_t;
 
-void redis_shares_create(redis_shares_t *shares, int most) {
-    *shares = (redis_shares_t){.most = most};
+void shares_create(shares_t *shares, int most) {
+    *shares = (shares_t){.most = most};
     map_create(&shares->tenants);
     list_init(&shares->ring);
 }
 
-void redis_shares_destroy(redis_shares_t *shares) {
+void shares_destroy(shares_t *shares) {
     size_t at = 0;
     span_t tenant;
     void *share;
@@ -24,7 +24,7 @@ void redis_shares_destroy(redis_shares_t *shares) {
     map_destroy(&shares->tenants);
 }
 
-static share_t *share_of(redis_shares_t *shares, span_t tenant) {
+static share_t *share_of(shares_t *shares, span_t tenant) {
     share_t *share = map_get(&shares->tenants, tenant);
     if (share) return share;
     share = calloc(1, sizeof *share);
@@ -37,44 +37,44 @@ static share_t *share_of(redis_shares_t *shares, span_t tenant) {
 }
 
 /* A tenant that neither holds nor waits is forgotten, so that the map stays small. */
-static void tidy(redis_shares_t *shares, span_t tenant, share_t *share) {
+static void tidy(shares_t *shares, span_t tenant, share_t *share) {
     if (list_empty(&share->waiting)) list_remove(&share->node);
     if (share->held || !list_empty(&share->waiting)) return;
     map_remove(&shares->tenants, tenant);
     free(share);
 }
 
-int redis_shares_wait(redis_shares_t *shares, redis_lease_t *lease) {
-    share_t *share = share_of(shares, lease->tenant);
+int shares_wait(shares_t *shares, span_t tenant, list_t *node) {
+    share_t *share = share_of(shares, tenant);
     if (!share) return ERR_NO_MEMORY;
     if (list_empty(&share->waiting)) list_push(&shares->ring, &share->node);
-    list_push(&share->waiting, &lease->node);
+    list_push(&share->waiting, node);
     shares->waiting++;
     return 0;
 }
 
-redis_lease_t *redis_shares_next(redis_shares_t *shares) {
+list_t *shares_next(shares_t *shares) {
     share_t *best = NULL;
     for (list_t *node = shares->ring.next; node != &shares->ring; node = node->next) {
         share_t *share = LIST_OWNER(node, share_t, node);
         if (share->held < shares->most && (!best || share->held < best->held)) best = share;
     }
-    return best ? LIST_OWNER(best->waiting.next, redis_lease_t, node) : NULL;
+    return best ? best->waiting.next : NULL;
 }
 
-void redis_shares_leave(redis_shares_t *shares, redis_lease_t *lease, bool held) {
-    share_t *share = map_get(&shares->tenants, lease->tenant);
-    list_remove(&lease->node);
+void shares_leave(shares_t *shares, span_t tenant, list_t *node, bool held) {
+    share_t *share = map_get(&shares->tenants, tenant);
+    list_remove(node);
     shares->waiting--;
     if (held) {
         share->held++;
         list_remove(&share->node);
         list_push(&shares->ring, &share->node);
     }
-    tidy(shares, lease->tenant, share);
+    tidy(shares, tenant, share);
 }
 
-void redis_shares_return(redis_shares_t *shares, span_t tenant) {
+void shares_return(shares_t *shares, span_t tenant) {
     share_t *share = map_get(&shares->tenants, tenant);
     share->held--;
     tidy(shares, tenant, share);
