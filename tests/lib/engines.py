@@ -599,8 +599,11 @@ class Cluster(Group):
             self.nodes.append(node)
             node.first_start()
         places = [f"127.0.0.1:{node.port}" for node in self.nodes]
-        self.runner.cli(*self.guard.cli_words(), "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes")
+        self.cli("create", *places, "--cluster-replicas", "1")
         until(self.settled, "the Cluster is whole")
+
+    def cli(self, *words):
+        self.runner.cli(*self.guard.cli_words(), "--cluster", *words, "--cluster-yes")
 
     def lines(self, bus):
         lines = ["cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 5000",
@@ -644,8 +647,8 @@ class Cluster(Group):
     def reshard(self, source, target, slots):
         """Moves slots from one master to another, keys and all, while they serve."""
         ids = [node.call("CLUSTER", "MYID").decode() for node in (source, target)]
-        self.runner.cli(*self.guard.cli_words(), "--cluster", "reshard", f"127.0.0.1:{source.port}", "--cluster-from", ids[0], "--cluster-to",
-                        ids[1], "--cluster-slots", str(slots), "--cluster-yes")
+        self.cli("reshard", f"127.0.0.1:{source.port}", "--cluster-from", ids[0], "--cluster-to", ids[1],
+                 "--cluster-slots", str(slots))
 
     @property
     def url(self):
