@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from lib.engines import EngineError, External, Group, Member, Native, make_certificates, run, until  # noqa: E402
+from lib.engines import (NOBODY, EngineError, External, Group, Member, Native, make_certificates,  # noqa: E402
+                         run, until)
 from lib.pg import Pg, PgError  # noqa: E402
 
 IMAGE = "postgres:15-bookworm"
@@ -196,7 +197,8 @@ class Servers(Group):
 
 
 class Single(Servers):
-    """One server. `tls`: TCP with TLS only. `durable`: with fsync. `settings` are lines of postgresql.conf."""
+    """One server. `tls`: TCP with TLS only. `durable`: with fsync. `settings` are lines of postgresql.conf, such as
+    "max_connections = 10"."""
 
     def start(self):
         self.node = self.add("postgres")
@@ -215,6 +217,204 @@ class Single(Servers):
         return self.node.one(sql, ROLE)
 
 
+# How a filesystem of its own is put over a folder, by who may: root, in a namespace of the server alone; anybody, in a
+# user namespace too (another one within gives root up again, which postgres insists on).
+MOUNT = 'mount -t tmpfs -o size={size},mode=0700,uid={uid},gid={gid} tmpfs "{path}"'
+AS_ROOT = ["unshare", "--mount", "sh", "-c", MOUNT + ' && exec "$@"', "sh"]
+AS_ANYBODY = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+              MOUNT + ' && exec unshare --user --map-user=1 --map-group=1 -- "$@"', "sh"]
+
+
+class SmallDisk(Single):
+    """Its database is on a filesystem of 24 MB, which `fill` fills to the last page; the log of transactions is not, so
+    that the server lives on and says 53100. The filesystem is a tmpfs: mounted in a namespace, or by Docker. Where
+    neither may be, a /dev/shm that is small anyway serves, as containers have it."""
+
+    size = 24 << 20
+
+    def start(self):
+        self.path = self.file("small")
+        os.mkdir(self.path)
+        self.prefix = [] if not isinstance(self.runner, Native) else self.namespace()
+        super().start()
+
+    def namespace(self):
+        """The words that put the filesystem there, or none when another place was found."""
+        words = AS_ROOT if os.geteuid() == 0 else AS_ANYBODY
+        uid, gid = (NOBODY, NOBODY) if os.geteuid() == 0 else (0, 0)
+        words = [word.format(size=self.size, uid=uid, gid=gid, path=self.path) for word in words]
+        with contextlib.suppress(EngineError):
+            run(words + ["true"])
+            return words
+        room = os.statvfs("/dev/shm")
+        if room.f_blocks * room.f_frsize > 128 << 20:
+            raise EngineError("no small filesystem is to be had: this user may neither mount a tmpfs (unshare --mount)"
+                              " nor make a user namespace, and /dev/shm is larger than 128 MB")
+        os.rmdir(self.path)
+        self.path = tempfile.mkdtemp(prefix="perigee-postgres-", dir="/dev/shm")
+        os.chown(self.path, NOBODY if os.geteuid() == 0 else -1, -1)
+        return []
+
+    def around(self, drop):
+        return self.prefix + drop
+
+    def compose_lines(self):
+        user = os.geteuid() or NOBODY
+        return [f'    tmpfs: ["{self.path}:size={self.size},mode=0700,uid={user}"]']
+
+    def create(self, node):
+        with node.client() as client:
+            client.query(f"create tablespace small location '{self.path}'")
+            client.query(f"create role {ROLE} login password '{self.password}' nosuperuser nobypassrls")
+            client.query(f"create database {ROLE} owner {ROLE} tablespace small")
+
+    def fill(self):
+        """Writes until nothing more goes in. What lies in pages already can still be changed in place."""
+        try:
+            self.node.query("copy (select repeat('x', 1000) from generate_series(1, 1000000)) to"
+                            f" '{self.path}/ballast'")
+        except PgError as full:
+            if full.sqlstate == "53100":
+                return
+            raise
+        raise EngineError("the small filesystem is not small")
+
+    def empty(self):
+        self.node.query(f"copy (select 1 where false) to '{self.path}/ballast'")
+
+    def close(self):
+        super().close()
+        if not self.path.startswith(self.folder):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Replicated(Servers):
+    """A primary and a replica that streams from it. `synchronous`: a commit is acknowledged when both have it on disk.
+    `primary` and `replica` say who is what now."""
+
+    def __init__(self, synchronous=False, **options):
+        self.synchronous = synchronous
+        self.primary = self.replica = None
+        super().__init__(**options)
+
+    def start(self):
+        self.primary = self.add("postgres-a", self.primary_lines)
+        self.primary.first_start()
+        self.create(self.primary)
+        self.replica = self.add("postgres-b")
+        self.follow()
+
+    def primary_lines(self):
+        return self.lines() + ["hot_standby_feedback = on"]
+
+    def follow(self):
+        """Makes the replica anew from the primary, which from now on waits for it if they are synchronous."""
+        shutil.rmtree(self.replica.data, ignore_errors=True)
+        place = ["-h", self.primary.folder, "-p", str(self.primary.port), "-U", "postgres"]
+        self.runner.tool(self.replica, [program("pg_basebackup"), *place, "-D", self.replica.data, "-R", "-c", "fast",
+                                        "-X", "stream", "--no-sync"])
+        self.replica.first_start()
+        until(self.streams, "the replica streams")
+        if self.synchronous:
+            self.primary.set("synchronous_standby_names", "*")
+            until(lambda: self.streams("sync"), "the replica is synchronous")
+
+    def streams(self, state=None):
+        rows = self.primary.query("select state, sync_state from pg_stat_replication")
+        return any(row[0] == "streaming" and state in (None, row[1]) for row in rows)
+
+    def caught_up(self):
+        """Whether the replica has replayed what the primary has written."""
+        written = self.primary.one("select pg_current_wal_lsn()")
+        return self.replica.one(f"select pg_last_wal_replay_lsn() >= '{written}'") == "t"
+
+    def hold_replay(self, held=True):
+        """The replica still receives and confirms, but shows nothing new until it is let go."""
+        self.replica.query(f"select pg_wal_replay_{'pause' if held else 'resume'}()")
+
+    def promote(self):
+        """The replica takes over from a primary that is gone; it waits for nobody then."""
+        self.primary, self.replica = self.replica, self.primary
+        self.primary.query("select pg_promote(true)")
+        if self.synchronous:
+            self.primary.set("synchronous_standby_names")
+
+    def rejoin(self):
+        """The old primary comes back as the replica."""
+        self.replica.forget()
+        self.follow()
+
+    @property
+    def url(self):
+        """Both, whoever is the primary."""
+        return self.url_at(self.nodes[0].port, self.nodes[1].port, target_session_attrs="read-write")
+
+    @property
+    def read_url(self):
+        return self.url_at(self.nodes[0].port, self.nodes[1].port, target_session_attrs="prefer-standby")
+
+    def query(self, sql):
+        return self.primary.query(sql, ROLE)
+
+    def one(self, sql):
+        return self.primary.one(sql, ROLE)
+
+
+class BouncerNode(Member):
+    """pgbouncer in transaction mode. There is no image of it beside the server's: always the native program."""
+
+    end = "QUIT"
+
+    def __init__(self, group, target, pool):
+        super().__init__(group, "pgbouncer")
+        self.target, self.pool = target, pool
+
+    def command(self):
+        return [shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin"), self.file("pgbouncer.ini")]
+
+    def file(self, name):
+        return os.path.join(self.folder, name)
+
+    def configure(self):
+        lines = ["[databases]", f"{ROLE} = host=127.0.0.1 port={self.target} dbname={ROLE}", "[pgbouncer]",
+                 "listen_addr = 127.0.0.1", f"listen_port = {self.port}", "unix_socket_dir =",
+                 "pool_mode = transaction", "auth_type = scram-sha-256", f"auth_file = {self.file('users')}",
+                 f"default_pool_size = {self.pool}", "max_client_conn = 500", "server_login_retry = 1", "ignore_startup_parameters = extra_float_digits"]
+        for name, text in (("pgbouncer.ini", lines), ("users", [f'"{ROLE}" "{self.group.password}"'])):
+            with open(self.file(name), "w", encoding="utf-8") as out:
+                out.write("\n".join(text) + "\n")
+
+    def answers(self):
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", self.port), 5):
+                return True
+        return False
+
+    serves = answers
+
+
+class Bouncer(Group):
+    """pgbouncer before a server: what `url` of this and `url` of the server (for LISTEN) say together."""
+
+    kind, programs = "pgbouncer", ()
+
+    def __init__(self, server, pool=4):
+        self.server, self.pool, self.password = server, pool, server.password
+        super().__init__()
+
+    def start(self):
+        if not shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin"):
+            raise EngineError("pgbouncer is missing: ./dev test and ./dev servers install it")
+        self.runner = Native(self.folder, ())
+        self.node = BouncerNode(self, self.server.node.port, self.pool)
+        self.nodes.append(self.node)
+        self.node.first_start()
+
+    @property
+    def url(self):
+        return self.server.url_at(self.node.port, prepare="off")
+
+
 def any_single():
     """A server for tests that need nothing but its URL."""
     url = os.environ.get("PERIGEE_TEST_POSTGRES_URL")
@@ -229,4 +429,4 @@ def main(kinds):
 
 
 if __name__ == "__main__":
-    main({"single": Single, "any": any_single, "tls": functools.partial(Single, tls=True)})
+    main({"single": Single, "any": any_single, "tls": functools.partial(Single, tls=True), "pair": Replicated})
