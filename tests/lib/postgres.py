@@ -378,8 +378,9 @@ class BouncerNode(Member):
     def configure(self):
         lines = ["[databases]", f"{ROLE} = host=127.0.0.1 port={self.target} dbname={ROLE}", "[pgbouncer]",
                  "listen_addr = 127.0.0.1", f"listen_port = {self.port}", "unix_socket_dir =",
-                 "pool_mode = transaction", "auth_type = scram-sha-256", f"auth_file = {self.file('users')}",
-                 f"default_pool_size = {self.pool}", "max_client_conn = 500", "server_login_retry = 1", "ignore_startup_parameters = extra_float_digits"]
+                 "pool_mode = transaction", f"default_pool_size = {self.pool}", "max_client_conn = 500",
+                 "auth_type = scram-sha-256", f"auth_file = {self.file('users')}", "server_login_retry = 1",
+                 "ignore_startup_parameters = extra_float_digits"]
         for name, text in (("pgbouncer.ini", lines), ("users", [f'"{ROLE}" "{self.group.password}"'])):
             with open(self.file(name), "w", encoding="utf-8") as out:
                 out.write("\n".join(text) + "\n")
