@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "detach.h"
 #include "services.h"
 #include "source.h"
 #include <stdio.h>
@@ -101,6 +102,7 @@ int job_run(const config_t *config, const char *script_path, int argc, char **ar
         fprintf(stderr, "perigee: %s\n", why);
     else
         run(&job);
+    if (job.services.loop) detach_stop(&job.services);
     app_unref(job.app);
     if (job.services.loop) {
         loop_turn(job.services.loop, 0);

@@ -4,6 +4,7 @@
 #include "bucket_lua.h"
 #include "cart.h"
 #include "csv_lua.h"
+#include "detach.h"
 #include "http/http_lua.h"
 #include "lua/signal.h"
 #include "process_lua.h"
@@ -33,6 +34,7 @@ static void as_global(lua_State *L, const char *name, lua_CFunction open) {
 static int open_all(lua_State *L) {
     preload(L, "csv", luaopen_csv);
     preload(L, "signal", luaopen_signal);
+    preload(L, "detach", luaopen_detach);
     as_global(L, "process", luaopen_process);
     as_global(L, "rules", luaopen_rules);
     req_open(L);

@@ -3,6 +3,7 @@
 #include "access_log.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "detach.h"
 #include "gate.h"
 #include "health.h"
 #include "keys.h"
@@ -116,7 +117,8 @@ static int push_handler(lua_State *L, void *data) {
 static const task_ops_t HANDLER = {.done = on_done};
 
 request_t *server_request_of(const task_t *task) {
-    return task && task_get_ops(task) == &HANDLER ? task_user(task) : NULL;
+    if (task && task_get_ops(task) == &HANDLER) return task_user(task);
+    return detach_request(task);
 }
 
 static void run_handler(request_t *request) {
@@ -302,6 +304,7 @@ server_t *server_new(services_t *services) {
 }
 
 void server_delete(server_t *server) {
+    detach_stop(server->services);
     server->services->server = NULL;
     app_unref(server->app);
     resolve_delete(server->resolve);

@@ -45,6 +45,7 @@ int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
     memset(services, 0, sizeof *services);
     services->loop = loop;
+    list_init(&services->detached);
     services->config = *config;
     client_options_t client_options = {.loop = loop};
     sqlite_options_t options = {.data_dir = services->config.data,

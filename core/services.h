@@ -3,6 +3,7 @@
 #ifndef PERIGEE_SERVICES_H
 #define PERIGEE_SERVICES_H
 #include "base/cache_ops.h"
+#include "base/list.h"
 #include "base/loop.h"
 #include "config.h"
 #include "tenant/tenant.h"
@@ -21,6 +22,8 @@ typedef struct services {
     cache_ops_t cache;     /* of the cache role's engine */
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */
+    list_t detached;       /* functions that run to their end: detach.c */
+    size_t ndetached;
 } services_t;
 
 /* Opens the engines on a loop. They close with the loop. Returns 0, or an error with a sentence. */
