@@ -18,7 +18,8 @@ void server_set_ready(server_t *server, bool ready);
 /* Cached tenants are looked up again: all, or one slug. */
 void server_forget_tenants(server_t *server);
 request_t *server_find(server_t *server, double handle);
-/* The request whose API handler the task runs, or a function that it has detached; NULL for any other task, and for NULL. */
+/* The request whose API handler the task runs, or a function that it has detached; NULL for any other task, and for
+   NULL. */
 request_t *server_request_of(const task_t *task);
 /* Newer settings of a tenant have been seen. */
 void server_adopt(server_t *server, settings_t *settings);
