@@ -114,6 +114,12 @@ struct postgres_query {
    one that needs a connection of one's own: BEGIN, SET, COPY, LISTEN and their like); then `done` is not called. The
    queries that one turn of the loop submits are sent on one connection, in their order, in one write. */
 int postgres_submit(postgres_t *postgres, postgres_query_t *query);
+/* Inside `done`: takes a result out, which is then the caller's to PQclear and outlives the query. */
+static inline PGresult *postgres_take(postgres_query_t *query, int index) {
+    PGresult *result = query->slots[index];
+    query->slots[index] = NULL;
+    return result;
+}
 /* `done` follows on a later turn with ERR_CANCELLED. What has been sent may still happen; on a connection of one's own
    the server is asked to stop it. No effect on a query that has ended or was never submitted (but its memory must have
    been cleared). */
