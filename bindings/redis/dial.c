@@ -1,4 +1,4 @@
-/* dial.c: connects a socket: looks the name up, tries its addresses in turn. */
+/* dial.c: connects a socket: looks the name up, tries its addresses in turn, each for its share of the time. */
 #include "redis/dial.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/lookup.h"
 
 #define KEEPALIVE_S 15
 
@@ -16,9 +17,10 @@ struct redis_dial {
     redis_endpoint_t at;
     redis_dial_cb done; /* NULL once it is over */
     void *data;
+    uint64_t until_ms;
     deferred_t start;
-    uv_getaddrinfo_t lookup;
-    bool looking;
+    deadline_t patience; /* with the address that is tried, when there is another */
+    lookup_t *lookup;    /* under way */
     struct addrinfo *found, *next;
     uv_poll_t poll; /* open while fd >= 0 */
     int fd, err;
@@ -27,13 +29,13 @@ struct redis_dial {
 static void try_next(redis_dial_t *dial);
 
 static void free_dial(redis_dial_t *dial) {
-    if (dial->found) uv_freeaddrinfo(dial->found);
+    if (dial->found) freeaddrinfo(dial->found);
     free(dial);
 }
 
-/* The one end: the memory goes when neither the lookup nor the poll handle needs it any more. */
+/* The one end: the memory goes when the poll handle does not need it any more. */
 static void settle(redis_dial_t *dial) {
-    if (!dial->looking && dial->fd < 0) free_dial(dial);
+    if (dial->fd < 0) free_dial(dial);
 }
 
 static void finish(redis_dial_t *dial, int fd, int err) {
@@ -67,7 +69,14 @@ static void on_writable(uv_poll_t *poll, int status, int events) {
     getsockopt(
         dial->fd, SOL_SOCKET, SO_ERROR, &fault, &size); /* libuv says UV_EBADF to any of them */
     dial->err = fault ? uv_translate_sys_error(fault) : status;
+    deadline_clear(&dial->patience);
     uv_close((uv_handle_t *)poll, on_poll_closed);
+}
+
+static void on_patience(deadline_t *deadline) {
+    redis_dial_t *dial = LIST_OWNER(deadline, redis_dial_t, patience);
+    dial->err = UV_ETIMEDOUT;
+    uv_close((uv_handle_t *)&dial->poll, on_poll_closed);
 }
 
 /* Small writes must not wait for each other's acknowledgement, and a peer that vanished must be noticed some day. */
@@ -97,24 +106,33 @@ static int begin(redis_dial_t *dial, const struct sockaddr *address, socklen_t s
     return 0;
 }
 
+/* An address that swallows what is sent to it must leave time for those after it. The last has all that is left. */
+static void be_patient(redis_dial_t *dial) {
+    uint64_t now = loop_now(dial->loop), left = 1;
+    for (const struct addrinfo *info = dial->next; info; info = info->ai_next)
+        left++;
+    if (left > 1 && dial->until_ms > now)
+        deadline_set(dial->loop, &dial->patience, now + (dial->until_ms - now) / left);
+}
+
 static void try_next(redis_dial_t *dial) {
     while (dial->next) {
         struct addrinfo *info = dial->next;
         dial->next = info->ai_next;
         dial->err = begin(dial, info->ai_addr, info->ai_addrlen);
-        if (!dial->err) return;
+        if (dial->err) continue;
+        be_patient(dial);
+        return;
     }
     finish(dial, -1, dial->err ? dial->err : UV_EADDRNOTAVAIL);
 }
 
-static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
-    redis_dial_t *dial = lookup->data;
-    dial->looking = false;
+static void on_looked_up(void *data, int err, struct addrinfo *found) {
+    redis_dial_t *dial = data;
+    dial->lookup = NULL;
     dial->found = dial->next = found;
-    if (!dial->done)
-        settle(dial);
-    else if (status < 0)
-        finish(dial, -1, status);
+    if (err)
+        finish(dial, -1, err);
     else
         try_next(dial);
 }
@@ -126,18 +144,7 @@ static int dial_path(redis_dial_t *dial) {
     return begin(dial, (struct sockaddr *)&address, sizeof address);
 }
 
-static int look_up(redis_dial_t *dial) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    char port[16];
-    snprintf(port, sizeof port, "%d", dial->at.port);
-    dial->lookup.data = dial;
-    int err = uv_getaddrinfo(
-        loop_uv(dial->loop), &dial->lookup, on_looked_up, dial->at.host, port, &hints);
-    dial->looking = err == 0;
-    return err;
-}
-
-/* An address needs no lookup, which would cost a trip through the thread pool. */
+/* An address needs no lookup, which would cost a thread. */
 static int dial_address(redis_dial_t *dial, bool *is_address) {
     struct sockaddr_storage address = {0};
     *is_address = true;
@@ -153,15 +160,19 @@ static void on_start(deferred_t *deferred) {
     redis_dial_t *dial = LIST_OWNER(deferred, redis_dial_t, start);
     bool is_address = true;
     int err = dial->at.port ? dial_address(dial, &is_address) : dial_path(dial);
-    if (!is_address) err = look_up(dial);
+    if (!is_address)
+        err = lookup_start(
+            &dial->lookup, dial->loop, dial->at.host, dial->at.port, on_looked_up, dial);
     if (err) finish(dial, -1, err);
 }
 
 redis_dial_t *redis_dial_new(
-    loop_t *loop, const redis_endpoint_t *at, redis_dial_cb done, void *data) {
+    loop_t *loop, const redis_endpoint_t *at, uint64_t until_ms, redis_dial_cb done, void *data) {
     redis_dial_t *dial = calloc(1, sizeof *dial);
     if (!dial) return NULL;
-    *dial = (redis_dial_t){.loop = loop, .at = *at, .done = done, .data = data, .fd = -1};
+    *dial = (redis_dial_t){
+        .loop = loop, .at = *at, .until_ms = until_ms, .done = done, .data = data, .fd = -1};
+    deadline_init(&dial->patience, on_patience);
     deferred_init(&dial->start, on_start);
     loop_defer(loop, &dial->start);
     return dial;
@@ -170,8 +181,9 @@ redis_dial_t *redis_dial_new(
 void redis_dial_stop(redis_dial_t *dial) {
     dial->done = NULL;
     deferred_clear(&dial->start);
-    if (dial->looking)
-        uv_cancel((uv_req_t *)&dial->lookup); /* a lookup that runs already ends by itself */
+    deadline_clear(&dial->patience);
+    if (dial->lookup) lookup_stop(dial->lookup);
+    dial->lookup = NULL;
     uv_handle_t *poll = (uv_handle_t *)&dial->poll;
     if (dial->fd >= 0 && !uv_is_closing(poll)) uv_close(poll, on_poll_closed);
     settle(dial);

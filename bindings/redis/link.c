@@ -317,7 +317,9 @@ static void on_dialled(void *data, int fd, int err) {
 }
 
 static void on_opening(deadline_t *deadline) {
-    drop(LIST_OWNER(deadline, link_t, opening), "it did not answer the greeting in time");
+    link_t *link = LIST_OWNER(deadline, link_t, opening);
+    drop(link, link->state == DIALLING ? "no connection in time"
+                                       : "it did not answer the greeting in time");
 }
 
 /* What has arrived is read first: perhaps it was this process that stood still. */
@@ -339,12 +341,13 @@ link_t *link_open(const link_options_t *options) {
     deadline_init(&link->opening, on_opening);
     deadline_init(&link->watch, on_watch);
     deferred_init(&link->flush, on_flush);
-    link->dial = redis_dial_new(options->loop, &options->at, on_dialled, link);
+    uint64_t until = loop_now(options->loop) + options->connect_ms;
+    link->dial = redis_dial_new(options->loop, &options->at, until, on_dialled, link);
     if (!link->dial) {
         free(link);
         return NULL;
     }
-    deadline_set(options->loop, &link->opening, loop_now(options->loop) + options->connect_ms);
+    deadline_set(options->loop, &link->opening, until);
     return link;
 }
 
