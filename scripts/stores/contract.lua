@@ -89,7 +89,7 @@ contract.search = {
   suggest = { "tenant, q, size", "texts", {} },
 }
 
--- Money and what must not be forgotten. Amounts are whole numbers of the minor unit, up to 2^53, with their currency.
+-- Money and what must not be forgotten. Amounts are whole numbers of the minor unit, up to 10^14, and their currency.
 -- Times are milliseconds since 1970. `data`, `quote`, `before`, `after` and `payload` are tables, kept as JSON text to
 -- the digit. An answer is { status, headers = { name = text }, body = any bytes }. What is marked [step] may also be a
 -- step of `apply`, without the tenant: { "payment_add", { … } }. Writes take { session } as their last argument: stale
@@ -140,12 +140,13 @@ contract.ledger = {
   key_renew = { "tenant, claim, lease_ms", "true", { "precondition_failed", "invalid" } },
 
   -- A checkout is { id, tenant, caller, route, key, hash, orderId, orderNumber, reservation, state, epoch, quote, data,
-  -- answer, createdAt, updatedAt }, and never expires. Its states: claimed, frozen, reserved, charging, awaiting_action,
-  -- paid; and those in which it has ended: done, failed, and released, in which its key is as new. "new" is also one
-  -- that another has left (or that awaits the shopper's action): go on from checkout.state. orderId, orderNumber and
-  -- reservation are those of the first claim.
+  -- answer, createdAt, updatedAt }, and never expires. Its states: claimed, frozen, reserved, charging,
+  -- awaiting_action, paid; and those in which it has ended: done, failed, and released, in which its key is as new.
+  -- "new" is also one that another has left, or that awaits the shopper's action: go on from checkout.state. orderId,
+  -- orderNumber and reservation are those of the first claim.
   checkout_claim = { "tenant, { caller, route, key, hash, lease_ms, orderId, orderNumber, reservation }",
-    "{ state = 'new' or 'done', checkout } or { state = 'running', retry_ms, checkout } or { state = 'other' }",
+    "{ state = 'new' or 'done', checkout } or { state = 'running', retry_ms, checkout } or "
+      .. "{ state = 'other' }",
     { "conflict", "invalid" } },
   -- [step] epoch: the claim's; from: the state that it must be in, or a list. quote, data, answer: kept unless given.
   -- lease_ms: kept unless given; false ends it: nobody takes it over but the same key's next claim. An awaiting_action
@@ -171,7 +172,8 @@ contract.ledger = {
   outbox_done = { "worker, entries", "number", {} },
   -- Puts the entry, and with it its key, off for delay_ms: the worker must leave what it has of that key after it.
   outbox_retry = { "worker, entry, { delay_ms, why }", "true", { "precondition_failed", "invalid" } },
-  -- An iterator, as cache.subscribe's: yields true when something was added, false where that may have been missed.
+  -- An iterator, as cache.subscribe's: yields true when something was added, false where that may have been
+  -- missed.
   outbox_watch = { "", "subscription", {} },
   -- Tells the other processes what this one has added, some milliseconds' worth at once; waits for it up to a second.
   outbox_announce = { "", "boolean", {} },

@@ -17,5 +17,6 @@ end
 stores.documents = embedded "documents"
 stores.cache = cache()
 stores.search = embedded "search"
+stores.ledger = embedded "ledger"
 
 return stores

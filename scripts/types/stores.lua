@@ -120,7 +120,152 @@ function search.query(tenant, wanted) end
 ---@return string[]?
 function search.suggest(tenant, text, size) end
 
+---@class Payment
+---@field id string
+---@field orderId string
+---@field intentId string the payment provider's
+---@field amount integer minor units
+---@field currency string
+---@field status string
+---@field failureReason string?
+---@field createdAt integer
+---@field updatedAt integer
+
+---@class Refund
+---@field id string
+---@field paymentId string
+---@field refundId string the payment provider's
+---@field amount integer
+---@field currency string
+---@field reason string?
+---@field createdAt integer
+
+---@class StoredAnswer
+---@field status integer
+---@field headers table<string, string>
+---@field body string any bytes
+
+---@class Checkout
+---@field id string
+---@field tenant string
+---@field caller string
+---@field route string
+---@field key string
+---@field hash string
+---@field orderId string
+---@field orderNumber string
+---@field reservation string
+---@field state "claimed"|"frozen"|"reserved"|"charging"|"awaiting_action"|"paid"|"done"|"failed"|"released"
+---@field epoch integer
+---@field quote table?
+---@field data table?
+---@field answer StoredAnswer?
+---@field createdAt integer
+---@field updatedAt integer
+
+---@class OutboxEntry
+---@field entry integer
+---@field id string how a consumer knows what it has done already
+---@field tenant string
+---@field key string
+---@field kind string
+---@field payload table
+---@field tries integer
+---@field createdAt integer
+
+---What is marked [step] may also be a step of `apply`: { "payment_add", { … } }. `written` = { session }.
+---@class Ledger
+local ledger = {}
+---@param steps any[][] { function, argument … } each
+---@return any[]? results, string? why, string? name
+function ledger.apply(tenant, steps, written) end
+---[step]
+function ledger.tenant_put(tenant, values) end
+---[step]
+---@return Payment?, string? why, string? name
+function ledger.payment_add(tenant, payment, written) end
+---[step]
+---@param change { status: string, failureReason: string?, from: string|string[]|nil }
+---@return Payment?, string? why, string? name
+function ledger.payment_set(tenant, id, change, written) end
+---@return Payment[]?, string? why, string? name
+function ledger.payment_process(tenant, payment, written) end
+---@param options { stale: boolean?, session: string? }?
+---@return Payment?
+function ledger.payment_get(tenant, id, options) end
+---@return Payment?
+function ledger.payment_by_intent(tenant, intent, options) end
+---@return Payment[]?
+function ledger.payments_of_order(tenant, order, options) end
+---@param options { limit: integer?, after: string?, stale: boolean?, session: string? }?
+---@return Payment[]? payments, string? position
+function ledger.payments_pending(tenant, options) end
+---[step]
+---@param refund { id: string?, paymentId: string, refundId: string, amount: integer, reason: string? }
+---@return Refund?, string? why, string? name
+function ledger.refund_add(tenant, refund, written) end
+---@return Refund[]?
+function ledger.refunds_of(tenant, payment, options) end
+
+---@class KeyClaim
+---@field state "new"|"running"|"done"|"other"
+---@field epoch integer? of a new one
+---@field retry_ms integer? of a running one
+---@field answer StoredAnswer? of one that is done
+
+---@return KeyClaim?, string? why, string? name
+function ledger.key_claim(tenant, claim) end
+---[step]
+function ledger.key_finish(tenant, claim, answer) end
+---[step]
+function ledger.key_release(tenant, claim) end
+function ledger.key_renew(tenant, claim, lease_ms) end
+
+---@return { state: "new"|"running"|"done"|"other", checkout: Checkout?, retry_ms: integer? }?
+function ledger.checkout_claim(tenant, claim) end
+---[step]
+---@return Checkout?, string? why, string? name
+function ledger.checkout_advance(tenant, id, change) end
+function ledger.checkout_renew(tenant, id, lease) end
+---@return Checkout?, string? why, string? name
+function ledger.checkout_resume(tenant, id, lease) end
+---@return Checkout?
+function ledger.checkout_get(tenant, id, options) end
+---@return Checkout?
+function ledger.checkout_of_order(tenant, order, options) end
+---@return Checkout[]?
+function ledger.checkout_take(options) end
+
+---[step]
+---@return string? id
+function ledger.outbox_add(tenant, entry) end
+---@return OutboxEntry[]?
+function ledger.outbox_take(worker, options) end
+---@return integer?
+function ledger.outbox_done(worker, entries) end
+function ledger.outbox_retry(worker, entry, options) end
+---@return Subscription?
+function ledger.outbox_watch() end
+---@return boolean?
+function ledger.outbox_announce() end
+---@return { count: integer, oldest: integer? }?
+function ledger.outbox_size() end
+
+---[step]
+---@return string? id
+function ledger.audit_add(tenant, record) end
+---@return table[]? records, integer? position
+function ledger.audit_find(tenant, options) end
+---[step]
+---@return string? id
+function ledger.event_add(tenant, order, event) end
+---@return table[]?
+function ledger.events_of(tenant, order, options) end
+---@return integer?
+function ledger.sweep() end
+
 ---@class Stores
 ---@field documents Documents
 ---@field cache Cache
 ---@field search Search
+---@field ledger Ledger

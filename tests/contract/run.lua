@@ -5,7 +5,7 @@
 local stores = require "stores"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)run%.lua$" or "tests/contract/"
-local ROLES = { "documents", "cache", "search" }
+local ROLES = { "documents", "cache", "search", "ledger" }
 
 local function random_hex(n)
   local file = assert(io.open("/dev/urandom", "rb"))
@@ -77,6 +77,7 @@ local number, failed = 0, 0
 local MODULES = { redis = "lib.redis", read_through = "lib.read_through", queue = "shop.queue" }
 
 local function subject_of(role)
+  if role == "outbox" then return stores.ledger end
   return MODULES[role] and require(MODULES[role]) or stores[role]
 end
 

@@ -15,11 +15,11 @@ DEADLINE_S = 300
 
 
 # What each engine stands for; and what takes from others when it is not alone.
-EMBEDDED_ROLES = ["documents", "cache", "search", "read_through"]
+EMBEDDED_ROLES = ["documents", "cache", "search", "ledger", "read_through"]
 REDIS_ROLES = ["cache", "redis", "read_through"]
 GROUP_ROLES = ["cache", "read_through"]
 POSTGRES_ROLES = ["ledger", "postgres"]
-ALONE = ["queue"]
+ALONE = ["queue", "outbox"]
 
 
 def start(folder, roles, settings):

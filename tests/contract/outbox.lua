@@ -1,0 +1,93 @@
+-- outbox.lua: what every engine's outbox must do; alone, because it counts what waits.
+local tests = {}
+
+local LEASE, SHORT = 600000, 1
+
+local function test(name, run)
+  tests[#tests + 1] = { name = name, run = run }
+end
+
+local function entry(key, n)
+  return { key = key, kind = "email", payload = { n = n } }
+end
+
+-- What this test has added; what an earlier one has left is out of the way then.
+local function take_own(t, store, worker, tenant, options)
+  local own = {}
+  for _, taken in ipairs(t.works(store.outbox_take(worker, options))) do
+    if taken.tenant == tenant then own[#own + 1] = taken end
+  end
+  return own
+end
+
+local function until_so(t, what, ask)
+  for _ = 1, 3000 do
+    local value = ask()
+    if value then return value end
+    sleep(10)
+  end
+  t.ok(false, what)
+end
+
+test("an entry that is put off holds its key back", function(t, store)
+  local tenant, key, name, other = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid(), "w" .. t.uuid()
+  local ids = {}
+  for n = 1, 3 do ids[n] = t.works(store.outbox_add(tenant, entry(key, n))) end
+  local free = t.works(store.outbox_add(tenant, entry("f" .. t.uuid(), 1)))
+  local own = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
+  t.equal(#own, 4)
+  t.equal({ own[1].id, own[2].id, own[3].id, own[4].id, own[1].tries }, { ids[1], ids[2], ids[3], free, 1 })
+  t.equal(take_own(t, store, other, tenant, { limit = 1000, lease_ms = LEASE }), {})
+  t.equal(t.works(store.outbox_done(name, { own[1] })), 1)
+  t.fails("precondition_failed", store.outbox_retry(other, own[2], { delay_ms = 0 }))
+  t.equal(store.outbox_retry(name, own[2], { delay_ms = LEASE, why = "no answer" }), true)
+  t.equal(take_own(t, store, other, tenant, { limit = 1000, lease_ms = LEASE }), {})
+  t.equal(t.works(store.outbox_done(name, { own[3], own[4] })), 1, "the third is not its own any more")
+  local later = t.works(store.outbox_add(tenant, entry(key, 4)))
+  t.equal(take_own(t, store, other, tenant, { limit = 1000, lease_ms = LEASE }), {})
+  t.ok(later, "an id")
+end)
+
+test("an entry comes back when it is due, or its worker has left it", function(t, store)
+  local tenant, key, name, other = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid(), "w" .. t.uuid()
+  for n = 1, 2 do t.works(store.outbox_add(tenant, entry(key, n))) end
+  local own = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
+  t.works(store.outbox_retry(name, own[1], { delay_ms = 1 }))
+  local function take_two(worker, lease_ms)
+    return until_so(t, "both come", function()
+      local taken = take_own(t, store, worker, tenant, { limit = 1000, lease_ms = lease_ms })
+      return #taken > 0 and taken
+    end)
+  end
+  local again = take_two(name, SHORT)
+  t.equal({ #again, again[1].payload.n, again[1].tries, again[2].payload.n }, { 2, 1, 2, 2 })
+  local left = take_two(other, LEASE)
+  t.equal({ #left, left[1].id, left[1].tries }, { 2, own[1].id, 3 })
+  t.equal(store.outbox_done(name, again), 0)
+  t.equal(store.outbox_done(other, left), 2)
+end)
+
+test("an outbox entry has one id", function(t, store)
+  local tenant, id = t.uuid(), t.uuid()
+  t.equal(store.outbox_add(tenant, { key = "k", kind = "x", payload = {}, id = id }), id)
+  t.fails("conflict", store.outbox_add(tenant, { key = "k", kind = "x", payload = {}, id = id }))
+  t.fails("invalid", store.outbox_add(tenant, { key = "k", kind = "x" }))
+  local size = t.works(store.outbox_size())
+  t.ok(size.count >= 1 and size.oldest > 1.6e12, "a size")
+end)
+
+test("who watches the outbox is woken", function(t, store)
+  local tenant = t.uuid()
+  local watch = t.works(store.outbox_watch())
+  t.equal(watch(), false, "what was before may have been missed")
+  local results = wait_all {
+    function() return watch:next(30000) end,
+    function() return store.outbox_add(tenant, entry("k", 1)) end,
+    function() return store.outbox_announce() ~= nil end,
+  }
+  t.equal(results[1][1], true)
+  watch:close()
+  t.fails("closed", watch:next(10))
+end)
+
+return tests
