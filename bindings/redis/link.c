@@ -361,11 +361,19 @@ int link_say(link_t *link, const span_t *argv, int argc) {
     return err;
 }
 
+static bool is_stalled(const link_t *link, const redis_command_t *command) {
+    size_t unsent = sdslen(link->context->obuf), more = 0;
+    for (int i = 0; i < command->argc; i++)
+        more += command->argv[i].len;
+    return unsent && unsent + more > LINK_UNSENT_MAX;
+}
+
 int link_send(link_t *link, redis_command_t *command) {
     static const span_t asking[] = {{"ASKING", 6}};
     uint64_t now = loop_now(link->options.loop);
     uint64_t span = command->until_ms > now ? command->until_ms - now : 1;
     size_t before = sdslen(link->context->obuf);
+    if (is_stalled(link, command)) return ERR_BUSY;
     if (!make_room(link)) return ERR_NO_MEMORY;
     int err = command->asking ? redis_encode(&link->context->obuf, asking, 1) : 0;
     if (!err) err = redis_encode(&link->context->obuf, command->argv, command->argc);

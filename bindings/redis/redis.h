@@ -43,7 +43,8 @@ struct redis_command {
 
     /* The result. reply is valid inside done only; NULL on a failure. An error the server answers is a reply of type
        REDIS_REPLY_ERROR with err 0 (see redis_reply_err). err: ERR_TIMEOUT, ERR_UNAVAILABLE (never sent, or refused
-       while nothing answers), ERR_CLOSED (sent, and the connection went: it may have run or not), ERR_CANCELLED. */
+       while nothing answers), ERR_BUSY (never sent: too many bytes wait on its connection), ERR_CLOSED (sent, and the
+       connection went: it may have run or not), ERR_CANCELLED. */
     const redisReply *reply;
     int err;
     char detail[REDIS_DETAIL_MAX];

@@ -6,15 +6,20 @@
 #include "redis/client.h"
 
 #define PING_MS 2000 /* silence since the last one means that the connection is dead */
+/* Then once more, for what lies here unread: perhaps it was this process that stood still. */
+#define GRACE_MS 100
+#define AGAIN_MS 1000 /* after a refusal, which an operator may take back */
 
 struct redis_subscriber {
     redis_t *redis;
     redis_access_t access;
-    link_t *link; /* NULL: none is wanted, or the pause before the next */
-    bool up, heard;
+    link_t *link;              /* NULL: none is wanted, or the pause before the next */
+    bool up, heard, late;      /* late: silent for PING_MS, and a moment is left to it */
     list_t subscriptions, due; /* due: not visited yet, while `for_each` visits all */
     size_t unconfirmed;        /* subscriptions sent on this connection and not answered */
+    bool complained;           /* the last answer was a refusal, and that has been said */
     deadline_t retry, ping;
+    deadline_t again; /* for those that were refused */
     backoff_t backoff;
 };
 
@@ -100,12 +105,19 @@ static void on_published(redis_subscriber_t *subscriber, const message_t *messag
 
 static void on_confirmed(redis_subscriber_t *subscriber, const message_t *message) {
     if (subscriber->unconfirmed) subscriber->unconfirmed--;
+    subscriber->complained = false;
     for_each(subscriber, enliven, message);
 }
 
+/* Said once in a row: they are asked for again and again. */
 static void on_refused(redis_subscriber_t *subscriber, const redisReply *reply) {
     int word = (int)strspn(reply->str, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    loop_t *loop = loop_of(subscriber);
     if (subscriber->unconfirmed) subscriber->unconfirmed--;
+    if (!deadline_armed(&subscriber->again))
+        deadline_set(loop, &subscriber->again, loop_now(loop) + AGAIN_MS);
+    if (subscriber->complained) return;
+    subscriber->complained = true;
     log_event(LOG_WARN, "redis_subscription_refused", "\"code\":\"%.*s\"", word, reply->str);
 }
 
@@ -133,11 +145,27 @@ static void ask_for(redis_subscriber_t *subscriber, const redis_subscription_t *
     say(subscriber, subscription->pattern ? "PSUBSCRIBE" : "SUBSCRIBE", subscription->channel);
 }
 
+/* An error does not say which subscription it is for. One that has an answer still to come may not be asked for twice,
+   so all of those come first. */
+static void on_again(deadline_t *deadline) {
+    redis_subscriber_t *subscriber = LIST_OWNER(deadline, redis_subscriber_t, again);
+    list_t *all = &subscriber->subscriptions;
+    if (subscriber->unconfirmed) {
+        deadline_set(loop_of(subscriber), deadline, loop_now(loop_of(subscriber)) + AGAIN_MS);
+        return;
+    }
+    for (list_t *node = all->next; node != all; node = node->next) {
+        const redis_subscription_t *subscription = LIST_OWNER(node, redis_subscription_t, node);
+        if (!subscription->live) ask_for(subscriber, subscription);
+    }
+}
+
 static void on_up(void *data, link_t *link) {
     redis_subscriber_t *subscriber = data;
     (void)link;
     subscriber->up = subscriber->heard = true;
     subscriber->unconfirmed = 0;
+    subscriber->late = false;
     backoff_up(&subscriber->backoff, loop_now(loop_of(subscriber)));
     list_t *all = &subscriber->subscriptions;
     for (list_t *node = all->next; node != all; node = node->next)
@@ -151,6 +179,7 @@ static void lost(redis_subscriber_t *subscriber) {
     subscriber->link = NULL;
     subscriber->up = false;
     deadline_clear(&subscriber->ping);
+    deadline_clear(&subscriber->again);
     deadline_set(
         loop_of(subscriber), &subscriber->retry, now + backoff_next(&subscriber->backoff, now));
     for_each(subscriber, lose, NULL);
@@ -166,12 +195,17 @@ static const link_events_t EVENTS = {.up = on_up, .down = on_down, .message = on
 
 static void on_ping(deadline_t *deadline) {
     redis_subscriber_t *subscriber = LIST_OWNER(deadline, redis_subscriber_t, ping);
+    if (!subscriber->heard && !subscriber->late) {
+        subscriber->late = true;
+        deadline_set(loop_of(subscriber), deadline, loop_now(loop_of(subscriber)) + GRACE_MS);
+        return;
+    }
     if (!subscriber->heard) {
         link_close(subscriber->link);
         lost(subscriber);
         return;
     }
-    subscriber->heard = false;
+    subscriber->heard = subscriber->late = false;
     say(subscriber, "PING", (span_t){NULL, 0});
     deadline_set(loop_of(subscriber), deadline, loop_now(loop_of(subscriber)) + PING_MS);
 }
@@ -216,6 +250,7 @@ static redis_subscriber_t *subscriber_new(redis_t *redis) {
     list_init(&subscriber->due);
     deadline_init(&subscriber->retry, on_retry);
     deadline_init(&subscriber->ping, on_ping);
+    deadline_init(&subscriber->again, on_again);
     return subscriber;
 }
 
@@ -252,6 +287,7 @@ void redis_unsubscribe(redis_subscription_t *subscription) {
 void redis_subscriber_close(redis_subscriber_t *subscriber) {
     deadline_clear(&subscriber->retry);
     deadline_clear(&subscriber->ping);
+    deadline_clear(&subscriber->again);
     if (subscriber->link) link_close(subscriber->link);
     for (list_t *node; (node = list_shift(&subscriber->subscriptions));) {
         redis_subscription_t *subscription = LIST_OWNER(node, redis_subscription_t, node);

@@ -2,6 +2,8 @@
 #include "redis/watch.h"
 
 #define PING_MS 2000 /* silence since the last one means that the connection is dead */
+/* Then once more, for what lies here unread: perhaps it was this process that stood still. */
+#define GRACE_MS 100
 
 static const link_events_t EVENTS;
 
@@ -33,6 +35,7 @@ static void on_up(void *data, link_t *link) {
     (void)link;
     backoff_up(&watch->backoff, loop_now(watch->loop));
     watch->heard = true;
+    watch->late = false;
     say(watch, SPAN("SUBSCRIBE"), SPAN("+switch-master"));
     deadline_set(watch->loop, &watch->ping, loop_now(watch->loop) + PING_MS);
 }
@@ -59,12 +62,17 @@ static const link_events_t EVENTS = {.up = on_up, .down = on_down, .message = on
 
 static void on_ping(deadline_t *deadline) {
     redis_watch_t *watch = LIST_OWNER(deadline, redis_watch_t, ping);
+    if (!watch->heard && !watch->late) {
+        watch->late = true;
+        deadline_set(watch->loop, deadline, loop_now(watch->loop) + GRACE_MS);
+        return;
+    }
     if (!watch->heard) {
         link_close(watch->link);
         pause_it(watch);
         return;
     }
-    watch->heard = false;
+    watch->heard = watch->late = false;
     say(watch, SPAN("PING"), (span_t){NULL, 0});
     deadline_set(watch->loop, deadline, loop_now(watch->loop) + PING_MS);
 }

@@ -16,8 +16,8 @@ struct redis_watch {
     void *data;
 
     /* The watch's. */
-    link_t *link; /* NULL during a pause */
-    bool heard;
+    link_t *link;     /* NULL during a pause */
+    bool heard, late; /* late: silent for long, and a moment is left to it */
     deadline_t retry, ping;
     backoff_t backoff;
 };

@@ -461,6 +461,40 @@ static void test_the_bound(void **state) {
     assert_int_equal(calls[0].command.err, ERR_CANCELLED);
 }
 
+/* A server that has stopped reading costs no more than so many bytes, whatever the commands. */
+static void test_bytes_are_bounded(void **state) {
+    (void)state;
+    enum { COUNT = 80, SIZE = 1024 * 1024 };
+    static call_t calls[COUNT];
+    loop_t *loop = loop_new();
+    fake_t fake;
+    char *value = calloc(1, SIZE + 1);
+    int busy = 0, sent = 0;
+    memset(value, 'v', SIZE);
+    fake_start(&fake, loop);
+    redis_t *redis =
+        rig_client_with(loop, (redis_options_t){.url = fake.url, .shared = 1, .command_ms = 60000});
+    RIG_UNTIL(loop, redis_up(redis));
+    uv_read_stop((uv_stream_t *)&LIST_OWNER(fake.conns.next, fake_conn_t, node)->tcp);
+    for (int i = 0; i < COUNT; i++) {
+        rig_prepare(&calls[i], "SET key value");
+        calls[i].argv[2] = (span_t){value, SIZE};
+        assert_int_equal(redis_submit(redis, &calls[i].command), 0);
+    }
+    rig_settle(loop);
+    for (int i = 0; i < COUNT; i++) {
+        busy += calls[i].done && calls[i].command.err == ERR_BUSY;
+        sent += !calls[i].done;
+    }
+    assert_int_equal(busy + sent, COUNT);
+    assert_in_range(sent, 16, 32); /* what this turn sent: nothing of it was written before */
+    fake_close_all(&fake);
+    for (int i = 0; i < COUNT; i++)
+        RIG_UNTIL(loop, calls[i].done);
+    loop_delete(loop);
+    free(value);
+}
+
 static void test_refused_then_there(void **state) {
     (void)state;
     loop_t *loop = loop_new();
@@ -602,6 +636,7 @@ int main(void) {
         cmocka_unit_test(test_only_the_repeatable_is_sent_twice),
         cmocka_unit_test(test_repeating_ends),
         cmocka_unit_test(test_the_bound),
+        cmocka_unit_test(test_bytes_are_bounded),
         cmocka_unit_test(test_refused_then_there),
         cmocka_unit_test(test_a_silent_server),
         cmocka_unit_test(test_errors_of_the_server),

@@ -189,6 +189,37 @@ static void test_a_mute_server(void **state) {
     server_stop(&own);
 }
 
+static bool is_refused(loop_t *loop, redis_t *redis) {
+    call_t call;
+    rig_run(loop, redis, &call, "ACL LOG");
+    return call.elements > 0;
+}
+
+/* An operator forgot the channel's right and gives it later. Others that were asked for beside it are live. */
+static void test_a_refusal_is_not_for_ever(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    ear_t allowed, refused;
+    char url[200];
+    redis_t *boss = rig_client(loop, server.url);
+    call_t call;
+    rig_run(loop, boss, &call, "ACL SETUSER half on >word ~* +@all resetchannels &allowed");
+    snprintf(url, sizeof url, "unix://half:word@%s", server.socket);
+    redis_t *redis = rig_client(loop, url);
+    listen_to(redis, &refused, "refused", false);
+    listen_to(redis, &allowed, "allowed", false);
+    RIG_UNTIL(loop, allowed.missed == 1);
+    RIG_UNTIL(loop, is_refused(loop, boss));
+    assert_int_equal(refused.missed, 0);
+    rig_run(loop, boss, &call, "ACL SETUSER half &refused");
+    RIG_UNTIL(loop, refused.missed == 1);
+    assert_true(refused.subscription.live);
+    publish(loop, boss, "PUBLISH refused x");
+    RIG_UNTIL(loop, refused.messages == 1);
+    assert_true(allowed.subscription.live);
+    loop_delete(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),
@@ -197,6 +228,7 @@ int main(void) {
         cmocka_unit_test(test_a_lost_connection_is_told),
         cmocka_unit_test(test_a_restarted_server),
         cmocka_unit_test(test_a_mute_server),
+        cmocka_unit_test(test_a_refusal_is_not_for_ever),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
