@@ -14,10 +14,8 @@
 typedef struct leased {
     redis_t *redis;
     redis_lease_t lease;
-    bool held; /* redis_lease has begun and redis_lease_end has not come */
-    /* A task that was cancelled leaves its connection to the collector, which may take its time: at the task's own
-       deadline it goes back in any case. */
-    deadline_t overdue;
+    bool held;        /* redis_lease has begun and redis_lease_end has not come */
+    task_bond_t bond; /* who is cancelled cannot close it, and the collector may take its time */
     char names[];
 } leased_t;
 
@@ -27,13 +25,13 @@ typedef struct op {
 } op_t;
 
 static void give_back(leased_t *leased, bool clean) {
-    deadline_clear(&leased->overdue);
+    task_unbind(&leased->bond);
     if (leased->held) redis_lease_end(&leased->lease, clean);
     leased->held = false;
 }
 
-static void on_overdue(deadline_t *deadline) {
-    give_back(LIST_OWNER(deadline, leased_t, overdue), false);
+static void on_task_ended(task_bond_t *bond) {
+    give_back(LIST_OWNER(bond, leased_t, bond), false);
 }
 
 static void leased_delete(leased_t *leased, bool clean) {
@@ -46,7 +44,8 @@ static leased_t *leased_new(redis_t *redis, span_t tenant, span_t key) {
     leased_t *leased = calloc(1, sizeof *leased + tenant.len + key.len + 1);
     if (!leased) return NULL;
     leased->redis = redis;
-    deadline_init(&leased->overdue, on_overdue);
+    leased->bond.ended = on_task_ended;
+    list_init(&leased->bond.node);
     memcpy(leased->names, tenant.ptr, tenant.len);
     memcpy(leased->names + tenant.len, key.ptr, key.len);
     leased->lease.tenant = (span_t){leased->names, tenant.len};
@@ -102,12 +101,11 @@ int lease_lua_get(lua_State *L, redis_t *redis) {
         return await_push_error(L, ERR_NO_MEMORY, NULL);
     }
     await_begin(L, &op->await, &LEASE, 0);
-    uint64_t deadline = task_deadline(task_of(L));
-    if (deadline) deadline_set(op->await.loop, &op->leased->overdue, deadline);
     op->leased->lease.got = on_got;
     op->leased->lease.data = op;
     int err = redis_lease(redis, &op->leased->lease);
     op->leased->held = err == 0;
+    if (!err) task_bind(L, &op->leased->bond);
     if (err) await_fail(&op->await, err, op->leased->lease.detail);
     return await_park(L, &op->await);
 }

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/inbox.h"
 #include "redis/call_lua.h"
 #include "redis/lease_lua.h"
 #include "redis/subscription_lua.h"
@@ -58,7 +59,7 @@ static int install(lua_State *L) {
         {NULL, NULL}};
     void *engine = lua_touserdata(L, 1);
     lease_lua_open(L);
-    subscription_lua_open(L);
+    inbox_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_newtable(L);
     for (const luaL_Reg *function = FUNCTIONS; function->name; function++) {

@@ -33,6 +33,7 @@ struct task {
     char *error; /* malloc'd; set by task_break or when it failed */
     bool *alive; /* task_start's caller, until task_start returns */
     spent_t spent[ROLES];
+    list_t bonds;
 };
 
 static const char STARVED[] = "not enough memory";
@@ -139,8 +140,16 @@ static void charge(task_t *task, const char *name, uint64_t ns) {
     }
 }
 
+static void end_bonds(task_t *task) {
+    for (list_t *node; (node = list_shift(&task->bonds)) != NULL;) {
+        task_bond_t *bond = LIST_OWNER(node, task_bond_t, node);
+        bond->ended(bond);
+    }
+}
+
 static void end(task_t *task, task_end_t how, int nresults) {
     vm_t *vm = task->vm;
+    end_bonds(task);
     if (task->alive != NULL) *task->alive = false;
     const char *error = task->error;
     if (error == NULL && how != TASK_OK && how != TASK_CANCELLED) error = STARVED;
@@ -234,6 +243,7 @@ static void fill(task_t *task, const task_options_t *options) {
     task->request_id = parent != NULL ? parent->request_id : options->request_id;
     task->deadline_ms = parent != NULL ? parent->deadline_ms : options->deadline_ms;
     task->waits_most = options->budget_waits;
+    list_init(&task->bonds);
 }
 
 typedef struct first {
@@ -283,6 +293,12 @@ static task_t *root_of(task_t *task) {
     while (task->parent != NULL)
         task = task->parent;
     return task;
+}
+
+task_t *task_bind(lua_State *L, task_bond_t *bond) {
+    task_t *root = root_of(vm_of(L)->running);
+    list_push(&root->bonds, &bond->node);
+    return root;
 }
 
 static bool count_wait(task_t *task) {

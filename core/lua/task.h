@@ -61,6 +61,19 @@ bool task_waits_spent(const task_t *task);
 void *task_slot(const task_t *task);
 const task_ops_t *task_get_ops(const task_t *task);
 
+/* Something that must not outlive the request or job it was acquired for, such as a transaction. It is bound to the
+   outermost task above L's, which task_bind answers: `ended` comes once, when that task ends in whatever way, before
+   its `done`; it must run no Lua and start no task. The caller owns the memory, and clears it with task_unbind if that
+   comes first. */
+typedef struct task_bond {
+    list_t node;
+    void (*ended)(struct task_bond *bond);
+} task_bond_t;
+task_t *task_bind(lua_State *L, task_bond_t *bond);
+static inline void task_unbind(task_bond_t *bond) {
+    list_remove(&bond->node);
+}
+
 /* For await.c. The sentence why L may not wait here, NULL when it may; then *task is who waits, and one wait is
    counted. */
 const char *task_refuses(lua_State *L, task_t **task);

@@ -217,6 +217,59 @@ static void on_done_starts_another(
     task_start(&options, bench_push, (void *)"return 'second'", &alive);
 }
 
+/* What a script has acquired for its request, as a binding would. */
+typedef struct acquired {
+    task_bond_t bond;
+    int released;
+    const task_t *owner;
+} acquired_t;
+static acquired_t acquired;
+
+static void on_owner_ended(task_bond_t *bond) {
+    LIST_OWNER(bond, acquired_t, bond)->released++;
+}
+
+static int l_acquire(lua_State *L) {
+    acquired.bond.ended = on_owner_ended;
+    list_init(&acquired.bond.node);
+    acquired.owner = task_bind(L, &acquired.bond);
+    return 0;
+}
+
+static void start_acquiring(bench_t *bench, run_t *run, const char *script) {
+    memset(&acquired, 0, sizeof acquired);
+    lua_register(bench->vm->L, "acquire", l_acquire);
+    bench_start(bench, run, script, 0);
+}
+
+static void test_what_is_bound_goes_with_the_outermost_task(void **state) {
+    bench_t *bench = *state;
+    run_t run;
+    start_acquiring(bench, &run, "wait_all{acquire} op()");
+    while (!acquired.owner)
+        loop_turn(bench->loop, 50);
+    assert_ptr_equal(acquired.owner, run.task);
+    loop_turn(bench->loop, 0);
+    assert_int_equal(acquired.released, 0);
+    task_cancel(run.task);
+    assert_int_equal(acquired.released, 1);
+    await_finish(&driver.last->await);
+    start_acquiring(bench, &run, "acquire() error('lost')");
+    assert_int_equal(acquired.released, 1);
+    start_acquiring(bench, &run, "acquire()");
+    assert_int_equal(acquired.released, 1);
+}
+
+static void test_what_is_unbound_stays(void **state) {
+    bench_t *bench = *state;
+    run_t run;
+    start_acquiring(bench, &run, "acquire() op()");
+    task_unbind(&acquired.bond);
+    task_cancel(run.task);
+    assert_int_equal(acquired.released, 0);
+    await_finish(&driver.last->await);
+}
+
 static void test_done_may_start_another(void **state) {
     bench_t *bench = *state;
     static const task_ops_t ops = {on_done_starts_another, NULL, NULL};
@@ -246,6 +299,8 @@ int main(void) {
         CASE(test_waits_are_counted),
         CASE(test_cancel_from_inside),
         CASE(test_time_is_kept_per_role),
+        CASE(test_what_is_bound_goes_with_the_outermost_task),
+        CASE(test_what_is_unbound_stays),
         CASE(test_done_may_start_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
