@@ -6,6 +6,7 @@
 #include "csv_lua.h"
 #include "detach.h"
 #include "http/http_lua.h"
+#include "http/mail_lua.h"
 #include "lua/signal.h"
 #include "process_lua.h"
 #include "quote.h"
@@ -46,6 +47,7 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     vm->user = app;
     int err = sqlite_lua_open(vm, services->sqlite);
     if (!err) err = http_lua_open(vm, services->http, true);
+    if (!err) err = mail_lua_open(vm, services->mailer);
     if (!err) err = redis_lua_open(vm, services->redis);
     if (!err) err = cart_open(vm, &services->cache);
     if (!err) err = bucket_lua_open(vm, &services->cache);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "tail.h"
 #include "http/client.h"
+#include "http/mailer.h"
 #include "redis/redis_cache.h"
 #include "sqlite/sqlite_cache.h"
 #include <stdio.h>
@@ -41,6 +42,20 @@ static int open_cache(services_t *services, char *why, size_t size) {
     return ERR_INVALID;
 }
 
+static int open_mailer(services_t *services, char *why, size_t size) {
+    const char *url = services->config.mail_url;
+    mail_server_t server;
+    char cause[200];
+    if (!url[0]) return 0;
+    if (mail_server_read(&server, url, cause, sizeof cause) != 0)
+        return err_why(ERR_INVALID, why, size, "mail_url: %s", cause);
+    if (!services->config.mail_from[0])
+        return err_why(
+            ERR_INVALID, why, size, "mail_url needs mail_from, the address that letters come from");
+    services->mailer = mailer_new(services->loop, &server);
+    return services->mailer ? 0 : err_why(ERR_NO_MEMORY, why, size, "out of memory");
+}
+
 int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
     memset(services, 0, sizeof *services);
@@ -54,10 +69,10 @@ int services_create(
     services->sqlite = sqlite_new(loop, &options);
     services->http = client_new(&client_options);
     services->tenants = open_tenants(services);
-    if (services->sqlite && services->http && services->tenants)
-        return open_cache(services, why, size);
-    snprintf(why, size, "out of memory");
-    return ERR_NO_MEMORY;
+    if (!services->sqlite || !services->http || !services->tenants)
+        return err_why(ERR_NO_MEMORY, why, size, "out of memory");
+    int err = open_mailer(services, why, size);
+    return err ? err : open_cache(services, why, size);
 }
 
 void services_destroy(services_t *services) {

@@ -12,6 +12,7 @@ struct server;
 struct sqlite;
 struct client;
 struct redis;
+struct mailer;
 
 typedef struct services {
     loop_t *loop;
@@ -19,6 +20,7 @@ typedef struct services {
     struct sqlite *sqlite;
     struct client *http;
     struct redis *redis;   /* NULL without the setting redis_url */
+    struct mailer *mailer; /* NULL without the setting mail_url */
     cache_ops_t cache;     /* of the cache role's engine */
     tenants_t *tenants;    /* every tenant's editions and VMs */
     struct server *server; /* NULL in a job */

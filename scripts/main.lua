@@ -1,6 +1,8 @@
 -- main.lua: what the server runs: the routes, the search for a request's tenant, and the work in the background.
 local cart = require "api.cart"
+local email = require "shop.email"
 local index = require "shop.index"
+local mail = require "lib.mail"
 local products = require "api.products"
 local queue = require "shop.queue"
 local read_through = require "lib.read_through"
@@ -15,6 +17,11 @@ local function owner(run, body_max)
 end
 
 local BULK_BYTES = 16 * 1024 * 1024
+
+-- What is done later, by the kind that queue.push names: KIND = function(job), see shop/queue.lua.
+queue.register {
+  email = { run = email.deliver, ready = mail.ready },
+}
 
 return {
   routes = {
@@ -53,5 +60,6 @@ return {
     { name = "cache.follow", every_ms = 500, run = read_through.follow },
     { name = "cache.refresh", every_ms = 500, run = read_through.refresh },
     { name = "queue.work", every_ms = 500, run = queue.work },
+    { name = "queue.email", every_ms = 500, run = function() queue.work "email" end },
   },
 }

@@ -1,6 +1,7 @@
 /* late.c: dlopen of libcurl and the table of its functions. */
 #include "http/late.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include "base/err.h"
 
@@ -23,7 +24,7 @@ static int find_all(void *library, late_t *table) {
     return 0;
 }
 
-int late_open(const late_t **out, char *why, size_t size) {
+static int open_locked(const late_t **out, char *why, size_t size) {
     static late_t table;
     static void *library;
     if (!library) {
@@ -39,4 +40,12 @@ int late_open(const late_t **out, char *why, size_t size) {
     }
     *out = &table;
     return 0;
+}
+
+int late_open(const late_t **out, char *why, size_t size) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    int err = open_locked(out, why, size);
+    pthread_mutex_unlock(&lock);
+    return err;
 }

@@ -10,6 +10,7 @@
     X(easy_setopt)                                                                                 \
     X(easy_getinfo)                                                                                \
     X(easy_strerror)                                                                               \
+    X(easy_perform)                                                                                \
     X(easy_cleanup)                                                                                \
     X(slist_append)                                                                                \
     X(slist_free_all)                                                                              \
@@ -28,8 +29,8 @@ typedef struct late {
 #undef X
 } late_t;
 
-/* Opens the library the first time; it stays for the life of the process. Takes milliseconds: call it on a thread, one
-   at a time. 0, or ERR_UNAVAILABLE with a sentence in why. */
+/* Opens the library the first time; it stays for the life of the process. Takes milliseconds: call it on a thread. 0,
+   or ERR_UNAVAILABLE with a sentence in why. */
 int late_open(const late_t **out, char *why, size_t size);
 
 #endif

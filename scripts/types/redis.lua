@@ -1,5 +1,5 @@
 ---@meta
--- redis.lua: the modules lib.redis, lib.read_through and shop.queue, for the Lua language server.
+-- redis.lua: the modules lib.redis, lib.read_through, shop.queue and shop.email, for the Lua language server.
 
 ---Every command is a function by its own name, in lower case: redis.hset(key, name, text).
 ---@class Redis
@@ -47,9 +47,17 @@ function read_through.on_change(listener) end
 
 ---@class Queue
 local queue = {}
----@param handler fun(job: Job)
-function queue.on(kind, handler) end
+---@alias JobRun fun(job: Job): ("later"|"never")?, string?
+---@param jobs table<string, JobRun|{ run: JobRun, ready: (fun(): boolean)? }>
+function queue.register(jobs) end
 ---@return string id
 function queue.push(tenant_id, kind, data, options) end
 ---@return Message[]
-function queue.dead(count) end
+function queue.dead(count, kind) end
+
+---@class Email
+local email = {}
+---@param letter string a name of shop/letters.lua, or of the tenant's settings.letters
+---@param options { id: string? }?
+---@return string id
+function email.push(tenant_id, to, letter, values, options) end

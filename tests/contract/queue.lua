@@ -12,7 +12,7 @@ end
 
 test("a job is done by the handler of its kind, once for its id", function(t, queue)
   local tenant, seen = t.uuid(), {}
-  queue.on("test." .. tenant, function(job) seen[#seen + 1] = job end)
+  queue.register { ["test." .. tenant] = function(job) seen[#seen + 1] = job end }
   for _ = 1, 2 do t.equal(queue.push(tenant, "test." .. tenant, { to = "x" }, { id = "order-7" }), "order-7") end
   queue.push(tenant, "test." .. tenant, { last = true })
   work_until(t, queue, function() return #seen == 2 end)
@@ -22,10 +22,10 @@ end)
 
 test("a job that fails is tried again", function(t, queue)
   local tenant, tries = t.uuid(), {}
-  queue.on("test." .. tenant, function(job)
+  queue.register { ["test." .. tenant] = function(job)
     tries[#tries + 1] = job.tries
     if job.tries < 3 then error("not yet") end
-  end)
+  end }
   queue.push(tenant, "test." .. tenant, {})
   work_until(t, queue, function() return #tries == 3 end)
   t.equal(tries, { 1, 2, 3 })
@@ -33,7 +33,7 @@ end)
 
 test("a job that always fails, and one that nobody can do, are dead letters", function(t, queue)
   local tenant = t.uuid()
-  queue.on("test." .. tenant, function() error("never") end)
+  queue.register { ["test." .. tenant] = function() error("never") end }
   local ids = { queue.push(tenant, "test." .. tenant, {}), queue.push(tenant, "unknown." .. tenant, {}) }
   local dead = {}
   work_until(t, queue, function()
@@ -42,6 +42,40 @@ test("a job that always fails, and one that nobody can do, are dead letters", fu
   end)
   t.equal({ dead[ids[1]].tries, dead[ids[1]].tenant }, { 5, tenant })
   t.ok(dead[ids[2]].why:find("unknown." .. tenant, 1, true), "the reason names the kind")
+end)
+
+test("a handler says what becomes of a job", function(t, queue)
+  local tenant, tries = t.uuid(), 0
+  queue.register {
+    ["later." .. tenant] = function()
+      tries = tries + 1
+      return tries < 2 and "later" or nil
+    end,
+    ["never." .. tenant] = function() return "never", "it is too late" end,
+  }
+  queue.push(tenant, "later." .. tenant, {})
+  local never, dead = queue.push(tenant, "never." .. tenant, {}), nil
+  work_until(t, queue, function()
+    for _, message in ipairs(queue.dead(10000)) do if message.id == never then dead = message end end
+    return dead and tries == 2
+  end)
+  t.equal({ dead.tries, dead.why }, { 1, "it is too late" })
+end)
+
+test("of two with one id that are taken together one is done", function(t, queue)
+  local tenant, seen, last = t.uuid(), 0, false
+  queue.register {
+    ["slow." .. tenant] = function()
+      seen = seen + 1
+      sleep(20)
+    end,
+    ["last." .. tenant] = function() last = true end,
+  }
+  for _ = 1, 3 do queue.push(tenant, "slow." .. tenant, {}, { id = "same" }) end
+  t.works(queue.work_once(0, 60000))
+  queue.push(tenant, "last." .. tenant, {})
+  work_until(t, queue, function() return last end)
+  t.equal(seen, 1)
 end)
 
 return tests
