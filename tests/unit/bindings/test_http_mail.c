@@ -77,8 +77,7 @@ static void other_letters_are_encoded_in_whole_characters(void **state) {
     assert_has(&mail, "From: =?UTF-8?B?");
     mail.subject = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xE2\x82\xAC"
                    "b";
-    assert_has(&mail,
-        "YWE=?=\r\n =?UTF-8?B?4oKsYg==?=\r\n");
+    assert_has(&mail, "YWE=?=\r\n =?UTF-8?B?4oKsYg==?=\r\n");
 }
 
 static void line_ends_become_those_of_mail(void **state) {
