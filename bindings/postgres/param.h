@@ -16,8 +16,8 @@ int fault_set(fault_t *fault, int err, const char *format, ...)
 
 /* Appends the value at index (not relative to the top) without a NUL. Texts without zero bytes, numbers, booleans and
    decimals are written as PostgreSQL reads them; a table is JSON, and what mark.h marks is what the mark says;
-   json.null is NULL, and nil is refused. PARAM_BYTES are raw bytes. Raises nothing and leaves the stack as it was: 0, or
-   ERR_INVALID, ERR_TOO_LARGE, ERR_NO_MEMORY with a sentence. */
+   json.null is NULL, and nil is refused. PARAM_BYTES are raw bytes. Raises nothing and leaves the stack as it was: 0,
+   or ERR_INVALID, ERR_TOO_LARGE, ERR_NO_MEMORY with a sentence. */
 int param_write(lua_State *L, int index, buf_t *out, param_kind_t *kind, fault_t *fault);
 
 #endif
