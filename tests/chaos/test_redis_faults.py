@@ -203,6 +203,7 @@ class Refusals(ChaosCase):
         return cls.redis.url
 
     def refused(self, fault, cure):
+        """Mid-request, and then while nobody asks for anything."""
         kept = self.fill(3)
         with self.shop(4) as shoppers:
             self.more(shoppers)
@@ -215,6 +216,9 @@ class Refusals(ChaosCase):
             self.more(shoppers)
         self.await_service()
         self.settle(shoppers)
+        fault()
+        cure()
+        self.await_service()
         self.assertEqual(self.quantity(kept), 3)
 
     def test_out_of_memory(self):

@@ -630,6 +630,22 @@ class Cluster(Group):
                 return [other for other in self.nodes if other.port in ports]
         return []
 
+    def replicas(self):
+        masters = self.masters()
+        return [node for node in self.nodes if node not in masters]
+
+    def replica_of(self, master):
+        """The replica that follows a master now."""
+        def found():
+            for node in self.replicas():
+                with contextlib.suppress(OSError), node.client() as client:
+                    info = client.info("replication")
+                if info["role"] == "slave" and int(info["master_port"]) == master.port \
+                        and info["master_link_status"] == "up":
+                    return node
+            return None
+        return until(found, "a replica follows")
+
     def owner(self, key):
         """The master of a key's slot."""
         first = self.nodes[0]

@@ -11,10 +11,15 @@ MOST_PIECES = 5000
 
 
 class Account:
-    """Of one cart: each 200 is a piece that must be in it, each 503 one that may be."""
+    """Of one cart: each 200 is a piece that must be in it, each 503 one that may be. `doubtful`: of the former, those
+    that a master may have taken with it when it died."""
 
     def __init__(self, session):
-        self.session, self.added, self.refused = session, 0, 0
+        self.session, self.added, self.refused, self.doubtful = session, 0, 0, 0
+
+    @property
+    def asked(self):
+        return self.added + self.refused
 
 
 class Shopper(threading.Thread):
@@ -53,7 +58,7 @@ class Shopper(threading.Thread):
 
     def run(self):
         while not self.stopping.is_set():
-            if self.account.added + self.account.refused >= MOST_PIECES:
+            if self.account.asked >= MOST_PIECES:
                 self.accounts.append(Account(f"{self.name_of_carts}-{len(self.accounts)}"))
             try:
                 self.add()
@@ -82,6 +87,10 @@ class Shoppers:
             shopper.stopping.set()
         for shopper in self.all:
             shopper.join(CALL_S)
+
+    def fills(self, account):
+        """Whether somebody fills this cart still, and not the next."""
+        return any(shopper.account is account for shopper in self.all)
 
     @property
     def accounts(self):

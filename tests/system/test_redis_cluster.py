@@ -36,22 +36,6 @@ class OnCluster(TallyCase):
     def tally(self, options=""):
         return Tally(self.cluster.url + options, self.find)
 
-    def replicas(self):
-        masters = self.cluster.masters()
-        return [node for node in self.cluster.nodes if node not in masters]
-
-    def replica_of(self, master):
-        """The replica that follows a master now."""
-        def found():
-            for node in self.replicas():
-                with contextlib.suppress(OSError), node.client() as client:
-                    info = client.info("replication")
-                    if info["role"] == "slave" and int(info["master_port"]) == master.port \
-                            and info["master_link_status"] == "up":
-                        return node
-            return None
-        return until(found, "a replica follows")
-
     @staticmethod
     def asked(node, key):
         """What a server that imports the key's slot has there."""
@@ -93,7 +77,7 @@ class OnCluster(TallyCase):
             lost = self.find(tally.keys[0])
             others = [key for key in tally.keys if self.find(key) is not lost]
             self.assertTrue(others)
-            new = self.replica_of(lost)
+            new = self.cluster.replica_of(lost)
             floors = tally.floors([new, *self.cluster.masters()])
             lost.kill()
             until(lambda: len(self.cluster.masters()) == 3 and lost not in self.cluster.masters(),
@@ -108,7 +92,7 @@ class OnCluster(TallyCase):
         with self.tally() as tally:
             tally.more()
             old = self.find(tally.keys[0])
-            new = self.replica_of(old)
+            new = self.cluster.replica_of(old)
             new.call("CLUSTER", "FAILOVER")
             until(lambda: new in self.cluster.masters() and old not in self.cluster.masters(), "they change roles")
             until(self.cluster.settled, "the Cluster is whole")
@@ -121,10 +105,10 @@ class OnCluster(TallyCase):
             def reads(node):
                 with node.client() as client:
                     return "cmdstat_get" in client.info("commandstats")
-            for node in self.replicas():
+            for node in self.cluster.replicas():
                 node.call("CONFIG", "RESETSTAT")
-            eventually(lambda: all(reads(node) for node in self.replicas()), "replicas are read from", 240)
-            lost = self.replicas()[0]
+            eventually(lambda: all(reads(node) for node in self.cluster.replicas()), "replicas are read from", 240)
+            lost = self.cluster.replicas()[0]
             lost.kill()
             tally.more()
             lost.start(loaded=False)
