@@ -1,4 +1,4 @@
-/* cli_script.c: `perigee script` and `perigee import`: trusted scripts that run to their end. */
+/* cli_script.c: `perigee script`, `perigee import` and `perigee migrate`: trusted scripts that run to their end. */
 #include "cli.h"
 #include "job.h"
 
@@ -28,13 +28,18 @@ const cli_command_t CLI_SCRIPT = {
     .run = run_script,
 };
 
-static int run_import(int argc, char **argv) {
+/* A command that is a script of the platform's, below scripts/cli. */
+static int run_own(const cli_command_t *command, int argc, char **argv) {
     static cli_t cli;
     int code;
-    if (!cli_parse(&cli, &CLI_IMPORT, NULL, argc, argv, &code)) return code;
+    if (!cli_parse(&cli, command, NULL, argc, argv, &code)) return code;
     char path[600];
-    snprintf(path, sizeof(path), "%s/cli/import.lua", cli.config.scripts);
+    snprintf(path, sizeof(path), "%s/cli/%s.lua", cli.config.scripts, command->name);
     return job_run(&cli.config, path, cli.nargs, cli.args);
+}
+
+static int run_import(int argc, char **argv) {
+    return run_own(&CLI_IMPORT, argc, argv);
 }
 
 const cli_command_t CLI_IMPORT = {
@@ -42,4 +47,15 @@ const cli_command_t CLI_IMPORT = {
     .usage = "--tenant SLUG [--strict] [--config FILE] [--SETTING=VALUE…] FILE.csv",
     .summary = "load a product export in Shopify's format",
     .run = run_import,
+};
+
+static int run_migrate(int argc, char **argv) {
+    return run_own(&CLI_MIGRATE, argc, argv);
+}
+
+const cli_command_t CLI_MIGRATE = {
+    .name = "migrate",
+    .usage = "[up|status] [--dry-run] [--config FILE] [--SETTING=VALUE…]",
+    .summary = "bring the PostgreSQL schema up to date, or show where it is",
+    .run = run_migrate,
 };

@@ -12,7 +12,7 @@ from lib.case import main  # noqa: E402
 from lib.probe import write  # noqa: E402
 from lib.server import BINARY, Server  # noqa: E402
 
-COMMANDS = ("serve", "check", "run", "reload", "import", "script")
+COMMANDS = ("serve", "check", "run", "reload", "import", "migrate", "script")
 CART = {"items": [{"sku": "A", "name": "Thing", "price": "10.00", "quantity": 12}], "customer": {"group": "wholesale"}}
 
 

@@ -109,8 +109,8 @@ return function(sql)
     local answer = clean.answer or {}
     local kind, lease_ms = lease_of(clean)
     return unit.last({ unit.one(ADVANCE, { clean.state, clean.quote, clean.data, answer.status, answer.headers,
-      answer.body, parked_of(clean.state), kind, lease_ms, tenant, checked, clean.epoch, clean.from, clean.from,
-      n = 14 },
+      unit.bytes(answer.body), parked_of(clean.state), kind, lease_ms, tenant, checked, clean.epoch, clean.from,
+      clean.from, n = 14 },
       "the checkout is another one's now, or in another state") }, checkout_of)
   end
 

@@ -67,7 +67,7 @@ return function(sql)
   function steps.key_finish(tenant, claim, answer)
     local clean, text, name = fields.one("answer", "the answer", answer)
     if not clean then return nil, text, name end
-    return change(FINISH, tenant, claim, { clean.status, clean.headers, clean.body })
+    return change(FINISH, tenant, claim, { clean.status, clean.headers, unit.bytes(clean.body) })
   end
 
   function steps.key_release(tenant, claim)

@@ -24,4 +24,16 @@ function unit.always(list, value)
   return list
 end
 
+local bytes = { __tostring = function(value) return value[1] end }
+
+-- A parameter that may hold any bytes.
+function unit.bytes(text)
+  return text and setmetatable({ text }, bytes)
+end
+
+-- The text of such a parameter; nil when it is another.
+function unit.bytes_of(value)
+  return getmetatable(value) == bytes and value[1] or nil
+end
+
 return unit
