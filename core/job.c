@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SCRIPT_MAX (1024 * 1024)
 
@@ -93,10 +94,17 @@ static int prepare(job_t *job, const config_t *config, char *why, size_t size) {
     return err ? err : app_new_bare(&job->services, bundle, &job->app, why, size);
 }
 
+/* A job speaks to whoever runs it: that its engines can be reached is no news. */
+static log_level_t level_of(const config_t *config) {
+    bool chosen = config->log_level == LOG_DEBUG || config->log_level > LOG_WARN;
+    return chosen ? config->log_level : LOG_WARN;
+}
+
 int job_run(const config_t *config, const char *script_path, int argc, char **argv) {
     char why[1000] = "out of memory";
     job_t job = {.path = script_path, .argc = argc, .argv = argv, .code = 1};
     buf_create(&job.text);
+    log_open(STDERR_FILENO, level_of(config));
     int err = prepare(&job, config, why, sizeof why);
     if (err)
         fprintf(stderr, "perigee: %s\n", why);

@@ -4,7 +4,9 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from lib import engines  # noqa: E402
 from lib.case import Case, main  # noqa: E402
+from lib.server import Server  # noqa: E402
 
 HEADER = ("Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
           "Variant SKU,Variant Grams,Variant Inventory Qty,Variant Inventory Policy,Variant Price,Image Src,"
@@ -129,6 +131,25 @@ class Import(Case):
         self.assertIn("1200 added", self.load(HEADER + rows).stdout)
         self.assertEqual(self.expect(200, "GET", "/api/products/search?category=Many&size=1").json["total"], 1200)
 
+
+class ImportOnRedis(Import):
+    """What is printed is about the file, wherever the cache is."""
+
+    @classmethod
+    def make_server(cls):
+        cls.redis = engines.Single()
+        return Server(redis_url=cls.redis.url)
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            super().tearDownClass()
+        finally:
+            cls.redis.close()
+
+
+if engines.embedded_only():
+    del ImportOnRedis
 
 if __name__ == "__main__":
     main()
