@@ -22,7 +22,7 @@ LIBRARIES = {
     "curl/": {"bindings/http"},
     "sqlite3.h": {"bindings/sqlite"},
     "hiredis/": {"bindings/redis"},
-    "openssl/": {"bindings/redis"},
+    "openssl/": {"bindings/redis", "bindings/postgres"},
     "libpq-fe.h": {"bindings/postgres"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)

@@ -100,11 +100,12 @@ struct postgres_query {
     uint64_t until_ms;          /* deadline_ms, or what stands for 0 */
     /* The floor that takes the result; NULL once it has ended. */
     void (*settle)(postgres_query_t *query);
-    PGresult **slots; /* as many as statements */
-    PGresult *few[4];
-    int hops;        /* how often it was sent again */
-    bool to_primary; /* the replica could not answer */
-    bool stray;      /* a cancel meant for another hit it */
+    PGresult **slots;               /* results, to take from */
+    int verdict;                    /* of the connection: whether to try again, and how */
+    int hops;                       /* how often it was sent again */
+    bool to_primary;                /* the replica could not answer */
+    bool stray;                     /* a cancel meant for another hit it */
+    struct postgres_errand *errand; /* of a slow one: its lease */
 };
 
 /* The LSN after a commit, for min_lsn: run by whoever wants to read its own write, after the commit. */
@@ -204,6 +205,7 @@ struct postgres_copy {
     /* The driver's. */
     postgres_t *postgres;
     struct postgres_link *link; /* NULL once it has ended */
+    struct postgres_holding *holding;
     deadline_t timer;
     deferred_t ended;
     int state;

@@ -1,0 +1,300 @@
+/* client.c: a query's life: checked, sent, sent again where that is safe, ended once. */
+#include "postgres/client.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/err.h"
+#include "postgres/verb.h"
+
+#define BOUND 10000
+#define HOPS_MAX 5
+#define TENANT_MAX 200
+
+static void gone(postgres_t *postgres) {
+    postgres_url_wipe(&postgres->url);
+    postgres_url_wipe(&postgres->read_url);
+    postgres_url_wipe(&postgres->listen_url);
+    free(postgres);
+}
+
+void postgres_leave(postgres_t *postgres) {
+    if (--postgres->count == 0 && postgres->closing) gone(postgres);
+}
+
+/* Takes the query from wherever it is; an answer still to come finds nobody. */
+static void detach(postgres_query_t *query, bool late) {
+    postgres_link_forget(query, late);
+    if (query->errand) postgres_errand_end(query);
+    list_remove(&query->node);
+    deferred_clear(&query->ended);
+    deadline_clear(&query->timer);
+}
+
+static void end(postgres_query_t *query, bool late) {
+    postgres_t *postgres = query->postgres;
+    detach(query, late);
+    if (query->err && postgres->closing && query->err != ERR_CANCELLED) query->err = ERR_CLOSED;
+    query->settle = NULL;
+    query->done(query);
+    postgres_leave(postgres);
+}
+
+void postgres_finish(postgres_query_t *query) {
+    end(query, false);
+}
+
+static void fail(postgres_query_t *query, int err, const char *detail) {
+    query->results = NULL;
+    query->nresults = 0;
+    query->err = err;
+    query->sqlstate[0] = query->constraint[0] = '\0';
+    query->failed = -1;
+    snprintf(query->detail, sizeof query->detail, "%s", detail);
+}
+
+static void on_ended(deferred_t *deferred) {
+    postgres_query_t *query = LIST_OWNER(deferred, postgres_query_t, ended);
+    query->settle(query);
+}
+
+void postgres_finish_later(postgres_query_t *query, int err, const char *detail) {
+    fail(query, err, detail);
+    query->settle = postgres_finish;
+    deferred_init(&query->ended, on_ended);
+    loop_defer(query->postgres->ground.loop, &query->ended);
+}
+
+static void on_deadline(deadline_t *deadline) {
+    postgres_query_t *query = LIST_OWNER(deadline, postgres_query_t, timer);
+    query->sent = query->link != NULL;
+    fail(query, ERR_TIMEOUT, query->sent ? "no answer in time" : "not sent in time");
+    end(query, true);
+}
+
+static void clear_result(postgres_query_t *query) {
+    fail(query, 0, "");
+    query->verdict = POSTGRES_PASS;
+    query->sent = false;
+    query->link = NULL;
+}
+
+void postgres_begin(
+    postgres_t *postgres, postgres_query_t *query, void (*settle)(postgres_query_t *)) {
+    loop_t *loop = postgres->ground.loop;
+    uint64_t soon = loop_now(loop) + postgres->options.query_ms;
+    query->until_ms = query->deadline_ms ? query->deadline_ms : soon;
+    query->postgres = postgres;
+    query->settle = settle;
+    query->hops = 0;
+    query->to_primary = query->stray = false;
+    query->errand = NULL;
+    clear_result(query);
+    list_init(&query->node);
+    deferred_init(&query->ended, on_ended);
+    deadline_init(&query->timer, on_deadline);
+    deadline_set(loop, &query->timer, query->until_ms);
+    postgres->count++;
+}
+
+static int refuse(postgres_query_t *query, const char *why) {
+    fail(query, ERR_INVALID, why);
+    return ERR_INVALID;
+}
+
+static int check_statement(
+    postgres_query_t *query, const postgres_statement_t *statement, bool owned) {
+    if (!statement->sql || statement->count < 0 || statement->count > 65535)
+        return refuse(query, "a statement has no text, or too many parameters");
+    postgres_nature_t nature = postgres_verb_nature(statement->sql);
+    if (nature == POSTGRES_DRIVERS)
+        return refuse(
+            query, "COPY, LISTEN, PREPARE, EXECUTE and DISCARD are the driver's own business");
+    if (nature != POSTGRES_PLAIN && !owned)
+        return refuse(query, "the statement needs a connection of one's own");
+    return 0;
+}
+
+int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned) {
+    if (postgres->closing) return ERR_CLOSED;
+    if (query->count < 1 || query->count > POSTGRES_STATEMENTS_MAX)
+        return refuse(query, "a query has from 1 to 1000 statements");
+    if (query->tenant.len > TENANT_MAX || memchr(query->tenant.ptr, '\0', query->tenant.len))
+        return refuse(query, "the tenant is not one");
+    if (query->chunk && !owned)
+        return refuse(query, "rows as they come need a connection of one's own");
+    for (int i = 0; i < query->count; i++) {
+        int err = check_statement(query, &query->statements[i], owned);
+        if (err) return err;
+    }
+    return postgres->count >= postgres->options.bound ? ERR_BUSY : 0;
+}
+
+static void route(postgres_query_t *query) {
+    postgres_t *postgres = query->postgres;
+    bool replica =
+        query->replica && !query->to_primary && postgres->read && postgres_node_up(postgres->read);
+    postgres_node_send(replica ? postgres->read : postgres->main, query);
+}
+
+/* Whether a query without a good end may be sent again: it has not happened, or may happen twice. A replica that has
+   gone is not asked again. */
+static bool may_repeat(postgres_query_t *query) {
+    bool first_stray = query->verdict == POSTGRES_STRAY && !query->stray;
+    if (query->postgres->closing || query->hops >= HOPS_MAX) return false;
+    if (query->replica && !query->to_primary && query->postgres->read) {
+        bool lost = query->err == ERR_CLOSED || query->err == ERR_UNAVAILABLE;
+        query->to_primary = lost || query->verdict == POSTGRES_BEHIND;
+        if (query->to_primary) return true;
+    }
+    if (query->err == ERR_CLOSED) return query->repeatable;
+    query->stray |= first_stray;
+    return first_stray || query->verdict == POSTGRES_STALE || query->verdict == POSTGRES_READ_ONLY;
+}
+
+static void on_settled(postgres_query_t *query) {
+    if (!query->err || !may_repeat(query)) {
+        postgres_finish(query);
+        return;
+    }
+    query->hops++;
+    clear_result(query);
+    route(query);
+}
+
+static int start(postgres_query_t *query) {
+    if (!query->slow) {
+        route(query);
+        return 0;
+    }
+    int err = postgres_errand_start(query);
+    if (!err) return 0;
+    deadline_clear(&query->timer);
+    query->settle = NULL;
+    query->postgres->count--;
+    return err;
+}
+
+int postgres_submit(postgres_t *postgres, postgres_query_t *query) {
+    int err = postgres_check(postgres, query, false);
+    if (err) return err;
+    postgres_begin(postgres, query, on_settled);
+    return start(query);
+}
+
+void postgres_ask(postgres_t *postgres, postgres_node_t *node, postgres_query_t *query) {
+    postgres_begin(postgres, query, postgres_finish);
+    postgres_node_send(node, query);
+}
+
+void postgres_cancel(postgres_query_t *query) {
+    if (!query->settle) return;
+    query->sent = query->link != NULL;
+    detach(query, false);
+    postgres_finish_later(query, ERR_CANCELLED, err_text(ERR_CANCELLED));
+}
+
+void postgres_extend(postgres_query_t *query, uint64_t deadline_ms) {
+    if (!query->settle || !deadline_armed(&query->timer)) return;
+    query->until_ms = deadline_ms;
+    deadline_set(query->postgres->ground.loop, &query->timer, deadline_ms);
+}
+
+bool postgres_up(const postgres_t *postgres) {
+    return !postgres->closing && postgres_node_up(postgres->main);
+}
+
+postgres_lag_t postgres_lag(const postgres_t *postgres) {
+    bool measured = !postgres->closing && postgres->meter;
+    return measured ? postgres_meter_lag(postgres->meter) : (postgres_lag_t){0};
+}
+
+postgres_counts_t postgres_counts(const postgres_t *postgres) {
+    postgres_counts_t counts = {.queries = postgres->count,
+        .cancels = postgres->ground.cancels.count,
+        .connects = postgres->ground.connects,
+        .losses = postgres->ground.losses};
+    if (postgres->pool) postgres_pool_count(postgres->pool, &counts);
+    return counts;
+}
+
+static void on_changed(void *data) {
+    postgres_t *postgres = data;
+    if (postgres->pool) postgres_pool_serve(postgres->pool);
+}
+
+static void close_client(void *data) {
+    postgres_t *postgres = data;
+    postgres->closing = true;
+    if (postgres->meter) postgres_meter_delete(postgres->meter);
+    if (postgres->pool) postgres_pool_close(postgres->pool);
+    if (postgres->subscriber) postgres_subscriber_close(postgres->subscriber);
+    if (postgres->main) postgres_node_delete(postgres->main);
+    if (postgres->read) postgres_node_delete(postgres->read);
+    postgres_cancels_close(&postgres->ground.cancels);
+    if (postgres->count == 0) gone(postgres);
+}
+
+static int read_url(const char *text, postgres_url_t *url, bool *has, char *why, size_t size) {
+    *has = text && text[0];
+    return *has ? postgres_url_parse(span_of(text), url, why, size) : 0;
+}
+
+static int read_urls(postgres_t *postgres, char *why, size_t size) {
+    postgres_options_t *options = &postgres->options;
+    bool is_replica, given;
+    int err = read_url(options->url ? options->url : "", &postgres->url, &given, why, size);
+    if (!err && !given) err = err_why(ERR_INVALID, why, size, "the PostgreSQL URL is missing");
+    if (!err)
+        err = read_url(options->read_url, &postgres->read_url, &postgres->has_read_url, why, size);
+    if (!err)
+        err = read_url(
+            options->listen_url, &postgres->listen_url, &postgres->has_listen_url, why, size);
+    options->url = options->read_url = options->listen_url = NULL; /* perhaps with a password */
+    is_replica = postgres->has_read_url && !postgres->read_url.session_given;
+    if (is_replica) snprintf(postgres->read_url.session, sizeof postgres->read_url.session, "any");
+    return err;
+}
+
+static void fill_options(postgres_options_t *options) {
+    if (options->shared <= 0) options->shared = 2;
+    if (options->shared > POSTGRES_LINKS_MAX) options->shared = POSTGRES_LINKS_MAX;
+    if (options->pool_max <= 0) options->pool_max = 8;
+    if (options->pool_idle <= 0) options->pool_idle = 4;
+    if (options->pool_min > options->pool_max) options->pool_min = options->pool_max;
+    if (!options->connect_ms) options->connect_ms = 2000;
+    if (!options->query_ms) options->query_ms = 5000;
+    if (!options->bound) options->bound = BOUND;
+}
+
+static postgres_node_t *open_node(postgres_t *postgres, postgres_url_t *url, bool replica) {
+    postgres_node_options_t options = {.ground = &postgres->ground,
+        .url = url,
+        .role = replica ? "replica" : "primary",
+        .links = postgres->options.shared,
+        .replica = replica,
+        .connect_ms = postgres->options.connect_ms,
+        .changed = on_changed,
+        .data = postgres};
+    return postgres_node_new(&options);
+}
+
+static bool open_nodes(postgres_t *postgres) {
+    postgres->main = open_node(postgres, &postgres->url, false);
+    if (!postgres->main || !postgres->has_read_url) return postgres->main != NULL;
+    postgres->read = open_node(postgres, &postgres->read_url, true);
+    if (postgres->read) postgres->meter = postgres_meter_new(postgres);
+    return postgres->meter != NULL;
+}
+
+postgres_t *postgres_new(loop_t *loop, const postgres_options_t *options, char *why, size_t size) {
+    postgres_t *postgres = calloc(1, sizeof *postgres);
+    snprintf(why, size, "%s", err_text(ERR_NO_MEMORY));
+    if (!postgres) return NULL;
+    postgres->ground.loop = postgres->ground.cancels.loop = loop;
+    postgres->options = *options;
+    fill_options(&postgres->options);
+    int err = read_urls(postgres, why, size);
+    if (!err && open_nodes(postgres) && loop_exit_add(loop, close_client, postgres) == 0)
+        return postgres;
+    close_client(postgres);
+    return NULL;
+}

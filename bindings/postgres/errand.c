@@ -1,0 +1,44 @@
+/* errand.c: a slow query on a lease of its own, so that nothing waits behind it. */
+#include <stdlib.h>
+#include "base/err.h"
+#include "postgres/client.h"
+
+typedef struct postgres_errand {
+    postgres_lease_t lease;
+    postgres_query_t *query;
+} errand_t;
+
+static void on_got(postgres_lease_t *lease) {
+    errand_t *errand = lease->data;
+    postgres_query_t *query = errand->query;
+    postgres_link_t *link = lease->err ? NULL : postgres_pool_link(lease);
+    int err = link ? postgres_link_send(link, query) : lease->err;
+    if (!link && !err) err = ERR_UNAVAILABLE;
+    if (err)
+        postgres_finish_later(query, err, lease->err ? lease->detail : err_text(err));
+    else
+        postgres_link_flush_later(link);
+}
+
+int postgres_errand_start(postgres_query_t *query) {
+    errand_t *errand = calloc(1, sizeof *errand);
+    if (!errand) return ERR_NO_MEMORY;
+    errand->query = query;
+    errand->lease = (postgres_lease_t){
+        .tenant = query->tenant, .deadline_ms = query->until_ms, .got = on_got, .data = errand};
+    int err = postgres_lease(query->postgres, &errand->lease);
+    if (err) {
+        free(errand);
+        return err;
+    }
+    query->errand = errand;
+    query->settle = postgres_finish; /* it is not sent again: it may have run for long */
+    return 0;
+}
+
+void postgres_errand_end(postgres_query_t *query) {
+    errand_t *errand = query->errand;
+    query->errand = NULL;
+    postgres_lease_end(&errand->lease, true);
+    free(errand);
+}

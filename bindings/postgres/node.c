@@ -1,0 +1,215 @@
+/* node.c: the shared connections to one URL, and the queries that wait for one of them. */
+#include "postgres/node.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/backoff.h"
+#include "base/err.h"
+#include "base/log.h"
+
+/* A link, or the pause before the next one. */
+typedef struct lane {
+    postgres_node_t *node;
+    postgres_link_t *link; /* NULL during a pause */
+    deadline_t retry;
+    backoff_t backoff;
+    bool up;
+} lane_t;
+
+struct postgres_node {
+    postgres_node_options_t options;
+    lane_t lanes[POSTGRES_LINKS_MAX];
+    list_t waiting;
+    deferred_t drain;
+    int up;                          /* lanes that are */
+    bool failed;                     /* the last attempt did, and none is up */
+    char fault[POSTGRES_DETAIL_MAX]; /* of that attempt */
+};
+
+static const postgres_link_events_t EVENTS;
+
+static loop_t *loop_of(const postgres_node_t *node) {
+    return node->options.ground->loop;
+}
+
+static void on_ended(deferred_t *deferred) {
+    postgres_query_t *query = LIST_OWNER(deferred, postgres_query_t, ended);
+    query->settle(query);
+}
+
+/* Ends a query that was not sent, on a later turn. */
+static void refuse(postgres_node_t *node, postgres_query_t *query, int err, const char *detail) {
+    query->err = err;
+    snprintf(query->detail, sizeof query->detail, "%s", detail);
+    deferred_init(&query->ended, on_ended);
+    loop_defer(loop_of(node), &query->ended);
+}
+
+static void refuse_waiting(postgres_node_t *node, const char *detail) {
+    for (list_t *item; (item = list_shift(&node->waiting));)
+        refuse(node, LIST_OWNER(item, postgres_query_t, node), ERR_UNAVAILABLE, detail);
+}
+
+static void tell(
+    const postgres_node_t *node, const char *event, log_level_t level, const char *detail) {
+    buf_t *line = log_begin(level, event);
+    if (!line) return;
+    buf_text(line, ",\"role\":");
+    buf_json(line, span_of(node->options.role));
+    if (detail) {
+        buf_text(line, ",\"detail\":");
+        buf_json(line, span_of(detail));
+    } else {
+        char host[POSTGRES_HOST_MAX + 16];
+        postgres_host_text(&node->options.url->hosts[node->options.url->last], host, sizeof host);
+        buf_text(line, ",\"server\":");
+        buf_json(line, span_of(host));
+    }
+    log_end();
+}
+
+static void changed(const postgres_node_t *node) {
+    if (node->options.changed) node->options.changed(node->options.data);
+}
+
+static void pause_lane(lane_t *lane) {
+    loop_t *loop = loop_of(lane->node);
+    uint64_t now = loop_now(loop);
+    deadline_set(loop, &lane->retry, now + backoff_next(&lane->backoff, now));
+}
+
+static void open_lane(lane_t *lane) {
+    const postgres_node_options_t *options = &lane->node->options;
+    postgres_link_options_t link = {.ground = options->ground,
+        .url = options->url,
+        .connect_ms = options->connect_ms,
+        .guarded = options->replica,
+        .events = &EVENTS,
+        .data = lane};
+    lane->link = postgres_link_open(&link);
+    if (!lane->link) pause_lane(lane);
+}
+
+static void on_retry(deadline_t *deadline) {
+    open_lane(LIST_OWNER(deadline, lane_t, retry));
+}
+
+static postgres_link_t *choose(const postgres_node_t *node) {
+    postgres_link_t *best = NULL;
+    for (int i = 0; i < node->options.links; i++) {
+        postgres_link_t *link = node->lanes[i].link;
+        if (!link || !postgres_link_can_send(link)) continue;
+        if (!best || postgres_link_load(link) < postgres_link_load(best)) best = link;
+    }
+    return best;
+}
+
+static void drain_later(postgres_node_t *node) {
+    if (!list_empty(&node->waiting)) loop_defer(loop_of(node), &node->drain);
+}
+
+/* A link that turns out to be broken leaves its query to another. */
+static void on_drain(deferred_t *deferred) {
+    postgres_node_t *node = LIST_OWNER(deferred, postgres_node_t, drain);
+    postgres_link_t *link = choose(node);
+    if (!link) return;
+    if (node->waiting.next != node->waiting.prev) postgres_link_cork(link);
+    for (list_t *item; (item = list_shift(&node->waiting));) {
+        postgres_query_t *query = LIST_OWNER(item, postgres_query_t, node);
+        int err = postgres_link_send(link, query);
+        if (err == ERR_UNAVAILABLE) {
+            list_push(&node->waiting, item);
+            break;
+        }
+        if (err) refuse(node, query, err, err_text(err));
+    }
+    drain_later(node);
+    postgres_link_flush(link);
+}
+
+static void on_up(void *data, postgres_link_t *link) {
+    lane_t *lane = data;
+    postgres_node_t *node = lane->node;
+    (void)link;
+    backoff_up(&lane->backoff, loop_now(loop_of(node)));
+    lane->up = true;
+    node->failed = false;
+    drain_later(node);
+    if (node->up++) return;
+    tell(node, "postgres_up", LOG_INFO, NULL);
+    changed(node);
+}
+
+static void on_down(void *data, postgres_link_t *link, const char *detail) {
+    lane_t *lane = data;
+    postgres_node_t *node = lane->node;
+    bool was_up = lane->up, news;
+    (void)link;
+    lane->link = NULL;
+    lane->up = false;
+    if (was_up) node->up--;
+    pause_lane(lane);
+    if (node->up) return;
+    news = was_up || !node->failed;
+    /* One that was lost is given one attempt before what waits is refused. */
+    if (!was_up) node->failed = true;
+    if (node->failed) {
+        snprintf(node->fault, sizeof node->fault, "%s", detail);
+        refuse_waiting(node, detail);
+    }
+    if (!news) return;
+    tell(node, was_up ? "postgres_lost" : "postgres_down", LOG_WARN, detail);
+    changed(node);
+}
+
+static void on_free(void *data, postgres_link_t *link) {
+    lane_t *lane = data;
+    (void)link;
+    drain_later(lane->node);
+}
+
+static const postgres_link_events_t EVENTS = {.up = on_up, .down = on_down, .free = on_free};
+
+postgres_node_t *postgres_node_new(const postgres_node_options_t *options) {
+    postgres_node_t *node = calloc(1, sizeof *node);
+    if (!node) return NULL;
+    node->options = *options;
+    list_init(&node->waiting);
+    deferred_init(&node->drain, on_drain);
+    for (int i = 0; i < options->links; i++) {
+        node->lanes[i].node = node;
+        deadline_init(&node->lanes[i].retry, on_retry);
+        open_lane(&node->lanes[i]);
+    }
+    return node;
+}
+
+void postgres_node_delete(postgres_node_t *node) {
+    deferred_clear(&node->drain);
+    for (int i = 0; i < node->options.links; i++) {
+        deadline_clear(&node->lanes[i].retry);
+        if (node->lanes[i].link) postgres_link_close(node->lanes[i].link);
+    }
+    refuse_waiting(node, "the server is ending");
+    free(node);
+}
+
+void postgres_node_send(postgres_node_t *node, postgres_query_t *query) {
+    if (node->failed) {
+        refuse(node, query, ERR_UNAVAILABLE, node->fault);
+        return;
+    }
+    list_push(&node->waiting, &query->node);
+    if (node->up && list_empty(&node->drain.node)) drain_later(node);
+}
+
+bool postgres_node_up(const postgres_node_t *node) {
+    return node->up > 0;
+}
+
+bool postgres_node_down(const postgres_node_t *node) {
+    return node->failed;
+}
+
+const char *postgres_node_fault(const postgres_node_t *node) {
+    return node->fault;
+}
