@@ -146,7 +146,7 @@ def part_asan():
     if results[0][3]:
         return results
     results += units("build-asan", ASAN) + contract("build-asan", ASAN)
-    for pattern in ("wire/test_*.py", "system/test_*.py", "hostile/test_*.py", "examples/test_*.py"):
+    for pattern in ("wire/test_*.py", "system/test_*.py", "hostile/test_*.py", "examples/test_*.py", "chaos/test_*.py"):
         results += scripts(pattern, "build-asan", ASAN)
     return results
 
