@@ -43,12 +43,7 @@ int postgres_fault_err(const char *sqlstate) {
 }
 
 void postgres_sentence(char *out, size_t size, const char *text) {
-    snprintf(out, size, "%s", text ? text : "");
-    size_t len = strlen(out);
-    while (len && out[len - 1] == '\n')
-        out[--len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        if (out[i] == '\n') out[i] = ' ';
+    snprintf(out, size, "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
 }
 
 static const char *field(const PGresult *result, int code) {

@@ -14,7 +14,7 @@ typedef struct postgres_fault {
 void postgres_fault_read(const PGresult *result, postgres_fault_t *fault);
 /* The error of err.h for an SQLSTATE. */
 int postgres_fault_err(const char *sqlstate);
-/* One line without its end. */
+/* The first line, without its end. */
 void postgres_sentence(char *out, size_t size, const char *text);
 
 #endif
