@@ -68,6 +68,20 @@
     X(SECRET, mail_url, "", 0, 511, "",                                                            \
         "the mail server (smtp:, smtp+starttls:, smtps:); empty: letters wait in the queue")       \
     X(TEXT, mail_from, "", 0, 254, "", "the address that letters come from")                       \
+    X(SECRET, postgres_url, "", 0, 1023, "",                                                       \
+        "where PostgreSQL is (postgres://user:password@host,host/database?…); empty: the "       \
+        "embedded "                                                                                \
+        "ledger")                                                                                  \
+    X(SECRET, postgres_read_url, "", 0, 1023, "",                                                  \
+        "a replica for reads that allow it; empty: the server of postgres_url")                    \
+    X(SECRET, postgres_listen_url, "", 0, 1023, "",                                                \
+        "for notifications, past a pooler; empty: the server of postgres_url")                     \
+    X(NUMBER, postgres_shared, "2", 1, 8, "connections", "pipelined connections to PostgreSQL")    \
+    X(NUMBER, postgres_pool, "8", 1, 64, "connections",                                            \
+        "most connections per worker for transactions, COPY and slow statements")                  \
+    X(NUMBER, postgres_connect_ms, "2000", 10, 60000, "ms",                                        \
+        "longest time to connect to PostgreSQL")                                                   \
+    X(NUMBER, postgres_query_ms, "5000", 10, 3600000, "ms", "longest time a statement may take")   \
     X(RATE, rate_limit, "off", 0, 0, "",                                                           \
         "requests per tenant and route, e.g. 600/60s burst 100, where neither says otherwise")     \
     X(CHOICE, rate_limit_without_store, "open", 0, 0, "open|closed",                               \

@@ -8,6 +8,7 @@
 #include "http/http_lua.h"
 #include "http/mail_lua.h"
 #include "lua/signal.h"
+#include "postgres/postgres_lua.h"
 #include "process_lua.h"
 #include "quote.h"
 #include "redis/redis_lua.h"
@@ -49,6 +50,7 @@ int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
     if (!err) err = http_lua_open(vm, services->http, true);
     if (!err) err = mail_lua_open(vm, services->mailer);
     if (!err) err = redis_lua_open(vm, services->redis);
+    if (!err) err = postgres_lua_open(vm, services->postgres);
     if (!err) err = cart_open(vm, &services->cache);
     if (!err) err = bucket_lua_open(vm, &services->cache);
     if (!err) return vm_protect(vm, open_all, NULL, why, size);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "tail.h"
 #include "http/client.h"
+#include "postgres/postgres.h"
 #include "http/mailer.h"
 #include "redis/redis_cache.h"
 #include "sqlite/sqlite_cache.h"
@@ -56,6 +57,26 @@ static int open_mailer(services_t *services, char *why, size_t size) {
     return services->mailer ? 0 : err_why(ERR_NO_MEMORY, why, size, "out of memory");
 }
 
+static const char *or_null(const char *text) {
+    return text[0] ? text : NULL;
+}
+
+static int open_database(services_t *services, char *why, size_t size) {
+    const config_t *config = &services->config;
+    postgres_options_t options = {.url = config->postgres_url,
+        .read_url = or_null(config->postgres_read_url),
+        .listen_url = or_null(config->postgres_listen_url),
+        .shared = (int)config->postgres_shared,
+        .pool_max = (int)config->postgres_pool,
+        .connect_ms = (uint64_t)config->postgres_connect_ms,
+        .query_ms = (uint64_t)config->postgres_query_ms};
+    char cause[200] = "out of memory";
+    if (!config->postgres_url[0]) return 0;
+    services->postgres = postgres_new(services->loop, &options, cause, sizeof cause);
+    if (services->postgres) return 0;
+    return err_why(ERR_INVALID, why, size, "postgres_url: %s", cause);
+}
+
 int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
     memset(services, 0, sizeof *services);
@@ -72,7 +93,8 @@ int services_create(
     if (!services->sqlite || !services->http || !services->tenants)
         return err_why(ERR_NO_MEMORY, why, size, "out of memory");
     int err = open_mailer(services, why, size);
-    return err ? err : open_cache(services, why, size);
+    if (!err) err = open_cache(services, why, size);
+    return err ? err : open_database(services, why, size);
 }
 
 void services_destroy(services_t *services) {

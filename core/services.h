@@ -12,6 +12,7 @@ struct server;
 struct sqlite;
 struct client;
 struct redis;
+struct postgres;
 struct mailer;
 
 typedef struct services {
@@ -19,12 +20,13 @@ typedef struct services {
     config_t config;
     struct sqlite *sqlite;
     struct client *http;
-    struct redis *redis;   /* NULL without the setting redis_url */
-    struct mailer *mailer; /* NULL without the setting mail_url */
-    cache_ops_t cache;     /* of the cache role's engine */
-    tenants_t *tenants;    /* every tenant's editions and VMs */
-    struct server *server; /* NULL in a job */
-    list_t detached;       /* functions that run to their end: detach.c */
+    struct postgres *postgres; /* NULL without the setting postgres_url */
+    struct redis *redis;       /* NULL without the setting redis_url */
+    struct mailer *mailer;     /* NULL without the setting mail_url */
+    cache_ops_t cache;         /* of the cache role's engine */
+    tenants_t *tenants;        /* every tenant's editions and VMs */
+    struct server *server;     /* NULL in a job */
+    list_t detached;           /* functions that run to their end: detach.c */
     size_t ndetached;
 } services_t;
 

@@ -46,7 +46,7 @@ static void fail(postgres_query_t *query, int err, const char *detail) {
     query->results = NULL;
     query->nresults = 0;
     query->err = err;
-    query->sqlstate[0] = query->constraint[0] = '\0';
+    query->sqlstate[0] = query->constraint[0] = query->table[0] = query->column[0] = '\0';
     query->failed = -1;
     snprintf(query->detail, sizeof query->detail, "%s", detail);
 }

@@ -59,7 +59,9 @@ static void take_fault(postgres_copy_t *copy, const PGresult *result) {
     if (copy->err || !fault.sqlstate[0] || fault.fatal) return; /* on_lost tells */
     fail(copy, fault.err, fault.detail);
     snprintf(copy->sqlstate, sizeof copy->sqlstate, "%s", fault.sqlstate);
-    snprintf(copy->constraint, sizeof copy->constraint, "%s", fault.constraint);
+    memcpy(copy->constraint, fault.constraint, sizeof copy->constraint);
+    memcpy(copy->table, fault.table, sizeof copy->table);
+    memcpy(copy->column, fault.column, sizeof copy->column);
 }
 
 static void take_result(postgres_copy_t *copy, PGresult *result) {
@@ -143,7 +145,8 @@ static void begin(postgres_copy_t *copy, postgres_t *postgres) {
     copy->postgres = postgres;
     copy->rows = 0;
     copy->err = 0;
-    copy->detail[0] = copy->sqlstate[0] = copy->constraint[0] = '\0';
+    copy->detail[0] = copy->sqlstate[0] = '\0';
+    copy->constraint[0] = copy->table[0] = copy->column[0] = '\0';
     copy->state = ASKED;
     deferred_init(&copy->ended, on_ended);
     deadline_init(&copy->timer, on_deadline);

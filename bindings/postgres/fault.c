@@ -1,4 +1,4 @@
-/* fault.c: what the server says about a failure, as an error with SQLSTATE and constraint. */
+/* fault.c: what the server says about a failure, as an error with SQLSTATE and the names of what it hit. */
 #include "postgres/fault.h"
 #include <stdio.h>
 #include "base/err.h"
@@ -27,6 +27,7 @@ static const meaning_t MEANINGS[] = {
     {"44", ERR_INVALID},
     {"P0", ERR_INVALID}, /* raised by a function */
     {"0A", ERR_INVALID},
+    {"08P01", ERR_INVALID}, /* another number of parameters than the statement has */
     {"08", ERR_UNAVAILABLE},
     {"28", ERR_UNAVAILABLE},
     {"3D", ERR_UNAVAILABLE},
@@ -51,13 +52,18 @@ static const char *field(const PGresult *result, int code) {
     return text ? text : "";
 }
 
+static void put_name(char out[POSTGRES_NAME_MAX], const PGresult *result, int code) {
+    snprintf(out, POSTGRES_NAME_MAX, "%s", field(result, code));
+}
+
 void postgres_fault_read(const PGresult *result, postgres_fault_t *fault) {
     const char *severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *sentence = field(result, PG_DIAG_MESSAGE_PRIMARY);
     *fault = (postgres_fault_t){0};
     snprintf(fault->sqlstate, sizeof fault->sqlstate, "%s", field(result, PG_DIAG_SQLSTATE));
-    snprintf(
-        fault->constraint, sizeof fault->constraint, "%s", field(result, PG_DIAG_CONSTRAINT_NAME));
+    put_name(fault->constraint, result, PG_DIAG_CONSTRAINT_NAME);
+    put_name(fault->table, result, PG_DIAG_TABLE_NAME);
+    put_name(fault->column, result, PG_DIAG_COLUMN_NAME);
     postgres_sentence(
         fault->detail, sizeof fault->detail, sentence[0] ? sentence : PQresultErrorMessage(result));
     fault->fatal = strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;

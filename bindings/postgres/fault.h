@@ -7,7 +7,7 @@ typedef struct postgres_fault {
     int err;
     char detail[POSTGRES_DETAIL_MAX];
     char sqlstate[6];
-    char constraint[POSTGRES_NAME_MAX];
+    char constraint[POSTGRES_NAME_MAX], table[POSTGRES_NAME_MAX], column[POSTGRES_NAME_MAX];
     bool fatal; /* the connection ends with it */
 } postgres_fault_t;
 

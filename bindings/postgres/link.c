@@ -255,7 +255,9 @@ static void take_fault(postgres_link_t *link, postgres_step_t *step, const PGres
     query->failed = step->index;
     snprintf(query->detail, sizeof query->detail, "%s", fault.detail);
     snprintf(query->sqlstate, sizeof query->sqlstate, "%s", fault.sqlstate);
-    snprintf(query->constraint, sizeof query->constraint, "%s", fault.constraint);
+    memcpy(query->constraint, fault.constraint, sizeof query->constraint);
+    memcpy(query->table, fault.table, sizeof query->table);
+    memcpy(query->column, fault.column, sizeof query->column);
 }
 
 /* True: the result is kept. */

@@ -6,7 +6,7 @@
 #include "base/loop.h"
 
 #define POSTGRES_DETAIL_MAX 200
-#define POSTGRES_NAME_MAX 64         /* a constraint's name */
+#define POSTGRES_NAME_MAX 64         /* a name of the server's */
 #define POSTGRES_STATEMENTS_MAX 1000 /* in one query */
 
 /* One database on one loop, and perhaps a replica of it. Closes with the loop: what still waits ends with
@@ -83,10 +83,11 @@ struct postgres_query {
     PGresult *const *results;
     int nresults;
     int err;
-    char detail[POSTGRES_DETAIL_MAX];   /* the server's sentence, or the driver's */
-    char sqlstate[6];                   /* empty: not the server's error */
-    char constraint[POSTGRES_NAME_MAX]; /* empty: none */
-    int failed;                         /* index of the statement that failed; -1: none of them */
+    char detail[POSTGRES_DETAIL_MAX]; /* the server's sentence, or the driver's */
+    char sqlstate[6];                 /* empty: not the server's error */
+    /* What it hit; empty: the server did not say. */
+    char constraint[POSTGRES_NAME_MAX], table[POSTGRES_NAME_MAX], column[POSTGRES_NAME_MAX];
+    int failed; /* index of the statement that failed; -1: none of them */
     /* ERR_TIMEOUT only: whether it may still happen. False: it never reached the server. */
     bool sent;
 
@@ -200,7 +201,8 @@ struct postgres_copy {
 
     uint64_t rows; /* copied */
     int err;       /* as a query's */
-    char detail[POSTGRES_DETAIL_MAX], sqlstate[6], constraint[POSTGRES_NAME_MAX];
+    char detail[POSTGRES_DETAIL_MAX], sqlstate[6];
+    char constraint[POSTGRES_NAME_MAX], table[POSTGRES_NAME_MAX], column[POSTGRES_NAME_MAX];
 
     /* The driver's. */
     postgres_t *postgres;

@@ -27,7 +27,7 @@ typedef enum {
 
 /* Runs on shared connections, or with `leased` on that one. At `first` are the options, then the SQL and its
    parameters, or for QUERY_BATCH the list of statements as tables. The result is as the kind says, or nil, text, name,
-   { sqlstate, constraint, statement }. Checks everything, then waits: the last statement of a C function. */
+   and what the server said (failure.h). Checks everything, then waits: the last statement of a C function. */
 int query_lua_run(
     lua_State *L, postgres_t *postgres, leased_t *leased, query_kind_t kind, int first);
 

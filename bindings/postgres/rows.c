@@ -51,6 +51,12 @@ static void push_row(lua_State *L, cursor_t *cursor, int names) {
     cursor->row++;
 }
 
+/* Leaves what is on top of the names in their place. */
+static void drop_names(lua_State *L, int names) {
+    if (lua_gettop(L) > names) lua_replace(L, names);
+    lua_settop(L, names);
+}
+
 static void push_rows(lua_State *L, cursor_t *cursor, int count) {
     int names = push_names(L, cursor->columns);
     lua_createtable(L, count, 0);
@@ -58,6 +64,7 @@ static void push_rows(lua_State *L, cursor_t *cursor, int count) {
         push_row(L, cursor, names);
         lua_rawseti(L, -2, i);
     }
+    drop_names(L, names);
 }
 
 void rows_push(lua_State *L, const PGresult *result) {
@@ -71,7 +78,9 @@ void rows_push_first(lua_State *L, const PGresult *result) {
         lua_pushnil(L);
         return;
     }
-    push_row(L, &cursor, push_names(L, result));
+    int names = push_names(L, result);
+    push_row(L, &cursor, names);
+    drop_names(L, names);
 }
 
 double rows_affected(const PGresult *result) {

@@ -3,7 +3,7 @@
 -- pg.query(sql, …) answers a list of rows, tables by the columns' names. A column that is NULL is absent from its row,
 -- and pg.null inside of an array. Parameters are bound as $1, $2, …: NULL is pg.null, a nil is a mistake that is
 -- raised, and a table is JSON unless pg.array(list) or pg.bytes(text) says what it is. A failure is nil, a sentence, a
--- name, and what the server said: { sqlstate, constraint, statement }.
+-- name, and what the server said: { sqlstate, constraint, table, column, statement }.
 local problem = require "lib.problem"
 
 local ok, native = pcall(require, "postgres.native")

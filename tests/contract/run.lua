@@ -73,8 +73,10 @@ end
 
 local number, failed = 0, 0
 
--- What is tested beside the roles: `redis` only where the cache role is on Redis.
-local MODULES = { redis = "lib.redis", read_through = "lib.read_through", queue = "shop.queue" }
+-- What is tested beside the roles: `redis` only where the cache role is on Redis, `postgres` where there is one.
+local MODULES = {
+  redis = "lib.redis", postgres = "lib.pg", read_through = "lib.read_through", queue = "shop.queue",
+}
 
 local function subject_of(role)
   if role == "outbox" then return stores.ledger end

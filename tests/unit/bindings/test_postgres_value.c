@@ -143,8 +143,10 @@ static int push_all_ways(lua_State *L) {
     rows_t rows;
     rows_create(&rows);
     rows_push(L, result);
+    assert_int_equal(lua_gettop(L), 2);
     lua_setglobal(L, "all");
     rows_push_first(L, result);
+    assert_int_equal(lua_gettop(L), 2);
     lua_setglobal(L, "one");
     assert_int_equal(rows_add(&rows, result), 0);
     assert_int_equal(rows_add(&rows, result), 0);
