@@ -67,6 +67,7 @@ static void test_a_resolver_that_hangs(void **state) {
     loop_delete(loop);
     assert_int_equal(asker.done, 0);
     resolver_go_on();
+    resolver_await(0);
 }
 
 static void test_stopped_behind_the_answer(void **state) {
