@@ -56,8 +56,13 @@ static char *room_for(lua_State *L, span_t text) {
 static size_t from_hex(span_t text, char *out) {
     size_t count = 0;
     for (size_t i = 0; i + 1 < text.len; i += 2)
-        out[count++] = (char)(hex_value(text.ptr[i]) << 4 | hex_value(text.ptr[i + 1]));
+        out[count++] = (char)(hex_value(text.ptr[i]) * 16 + hex_value(text.ptr[i + 1]));
     return count;
+}
+
+static bool is_octal(const char *at) {
+    return at[0] >= '0' && at[0] <= '3' && at[1] >= '0' && at[1] <= '7' && at[2] >= '0' &&
+           at[2] <= '7';
 }
 
 /* The older form, bytea_output = escape: \\ and \ooo. */
@@ -67,8 +72,8 @@ static size_t from_escapes(span_t text, char *out) {
         const char *at = text.ptr + i;
         if (*at != '\\') {
             out[count++] = *at;
-        } else if (i + 3 < text.len && at[1] >= '0' && at[1] <= '3') {
-            out[count++] = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+        } else if (i + 3 < text.len && is_octal(at + 1)) {
+            out[count++] = (char)((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
             i += 3;
         } else {
             out[count++] = '\\';

@@ -48,7 +48,10 @@ static void put_number(lua_State *L, const char *name, double value) {
 /* lag() → { bytes, ms }: how far the replica is behind; nil while that is not known. */
 static int l_lag(lua_State *L) {
     postgres_lag_t lag = postgres_lag(engine_of(L));
-    if (!lag.known) return 0;
+    if (!lag.known) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_createtable(L, 0, 2);
     put_number(L, "bytes", (double)lag.bytes);
     put_number(L, "ms", (double)lag.ms);
