@@ -44,7 +44,7 @@ int cli_failed(const cli_command_t *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_help(const cli_command_t *command, FILE *out);
 
-extern const cli_command_t CLI_SERVE, CLI_CHECK, CLI_RUN, CLI_RELOAD, CLI_IMPORT, CLI_MIGRATE,
-    CLI_SCRIPT;
+extern const cli_command_t CLI_SERVE, CLI_CHECK, CLI_RUN, CLI_RELOAD, CLI_IMPORT, CLI_AUDIT,
+    CLI_MIGRATE, CLI_SCRIPT;
 
 #endif

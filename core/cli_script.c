@@ -1,4 +1,4 @@
-/* cli_script.c: `perigee script`, `perigee import` and `perigee migrate`: trusted scripts that run to their end. */
+/* cli_script.c: `perigee script`, `perigee import`, `audit` and `migrate`: trusted scripts that run to their end. */
 #include "cli.h"
 #include "job.h"
 
@@ -47,6 +47,18 @@ const cli_command_t CLI_IMPORT = {
     .usage = "--tenant SLUG [--strict] [--config FILE] [--SETTING=VALUE…] FILE.csv",
     .summary = "load a product export in Shopify's format",
     .run = run_import,
+};
+
+static int run_audit(int argc, char **argv) {
+    return run_own(&CLI_AUDIT, argc, argv);
+}
+
+const cli_command_t CLI_AUDIT = {
+    .name = "audit",
+    .usage = "export --tenant SLUG [--from TIME] [--to TIME] [--config FILE] [--SETTING=VALUE…] "
+             "FILE.csv",
+    .summary = "write who changed prices and rules as CSV",
+    .run = run_audit,
 };
 
 static int run_migrate(int argc, char **argv) {

@@ -4,8 +4,8 @@
 #include "version.h"
 #include "worker.h"
 
-static const cli_command_t *const COMMANDS[] = {
-    &CLI_SERVE, &CLI_CHECK, &CLI_RUN, &CLI_RELOAD, &CLI_IMPORT, &CLI_MIGRATE, &CLI_SCRIPT};
+static const cli_command_t *const COMMANDS[] = {&CLI_SERVE, &CLI_CHECK, &CLI_RUN, &CLI_RELOAD,
+    &CLI_IMPORT, &CLI_AUDIT, &CLI_MIGRATE, &CLI_SCRIPT};
 #define NCOMMANDS (sizeof(COMMANDS) / sizeof(*COMMANDS))
 
 static const cli_command_t *find(const char *name) {

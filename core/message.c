@@ -20,6 +20,8 @@ static void read_fields(yyjson_val *object, arena_t *arena, message_t *out) {
     out->path = text_of(object, "path", arena);
     out->hash = text_of(object, "hash", arena);
     out->error = text_of(object, "error", arena);
+    out->change = text_of(object, "change", arena);
+    out->before = text_of(object, "before", arena);
     out->fd = -1;
 }
 
@@ -46,5 +48,7 @@ void message_write(const message_t *message, buf_t *out) {
     put(out, "path", message->path);
     put(out, "hash", message->hash);
     put(out, "error", message->error);
+    put(out, "change", message->change);
+    put(out, "before", message->before);
     buf_text(out, "}\n");
 }

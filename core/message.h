@@ -4,8 +4,8 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
-/* From the master, {"do":VERB}: "scripts" (path, hash: build beside), "commit", "drop", "rules" (tenant, path, hash),
-   "settings" (tenant), "accept" (fd: a sibling's empty slot), "drain".
+/* From the master, {"do":VERB}: "scripts" (path, hash: build beside), "commit", "drop", "rules" (tenant, path, hash,
+   change, before), "settings" (tenant), "accept" (fd: a sibling's empty slot), "drain".
    From the worker, {"did":VERB}: the same with ok and error, "ready", "alive". */
 typedef struct message {
     const char *verb;
@@ -13,7 +13,9 @@ typedef struct message {
     bool ok;                                  /* answers only; true when the field is absent */
     int64_t id;                               /* 0 when absent */
     const char *tenant, *path, *hash, *error; /* NULL when absent */
-    int fd; /* a descriptor that came with it, or -1; closed after the callback */
+    const char *change,
+        *before; /* of rules that replace others: the change's id, the edition before */
+    int fd;      /* a descriptor that came with it, or -1; closed after the callback */
 } message_t;
 
 /* The texts live in the arena. ERR_BAD_JSON when the line is not such an object; ERR_NO_MEMORY. */

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "bucket_lua.h"
 #include "cart.h"
+#include "changes.h"
 #include "csv_lua.h"
 #include "detach.h"
 #include "http/http_lua.h"
@@ -37,6 +38,7 @@ static int open_all(lua_State *L) {
     preload(L, "csv", luaopen_csv);
     preload(L, "signal", luaopen_signal);
     preload(L, "detach", luaopen_detach);
+    preload(L, "changes", luaopen_changes);
     as_global(L, "process", luaopen_process);
     as_global(L, "rules", luaopen_rules);
     req_open(L);

@@ -8,6 +8,8 @@
 #define LOST_MAX                                                                                   \
     3 /* times that workers may die under a rollout before it counts as the scripts' fault */
 
+#define CHANGE_MS 600000
+
 /* IDLE: as on disk, or refused. MARKED: to be looked at at due_ms. TRYING: in a trial. ROLLING: on its way to the
    workers. */
 typedef enum { STATE_IDLE, STATE_MARKED, STATE_TRYING, STATE_ROLLING } state_t;
@@ -18,6 +20,7 @@ struct entry {
     bool again; /* marked while it was being tried or rolled out */
     uint64_t due_ms;
     shelf_mark_t live; /* what workers are given; an empty key for none */
+    change_t change;   /* the last one of its rules */
     uint64_t asked;    /* the generation that last asked for it */
     uint64_t settled;  /* the last generation whose question is answered */
     uint64_t changed;  /* the generation in which it last changed */
@@ -186,12 +189,30 @@ static void on_rolled_out(
     settle(entry);
 }
 
+/* A worker may die before it has noted a change: the next one gets it too, for a while. */
+static const change_t *recent_change(const entry_t *entry) {
+    const change_t *change = &entry->change;
+    bool live = strcmp(change->after, entry->live.hash) == 0;
+    return live && change->id[0] && poller_now() - change->at_ms < CHANGE_MS ? change : NULL;
+}
+
+/* At the start the shelf knows what served last; where it does not, nothing is known to have changed. */
+static void note_change(reload_t *reload, entry_t *entry, const shelf_mark_t *mark_) {
+    const char *slug = source_slug(entry->source);
+    const shelf_mark_t *last = shelf_get(reload->shelf, entry->source);
+    if (!slug || (!reload->primed && !last)) return;
+    const char *before = entry->live.key[0] ? entry->live.hash : last ? last->hash : "";
+    if (strcmp(before, mark_->hash) == 0) return;
+    change_make(&entry->change, reload->config->tenants, slug, before, mark_->hash);
+}
+
 static void roll_out(reload_t *reload, entry_t *entry, const shelf_mark_t *mark_) {
+    note_change(reload, entry, mark_);
     entry->state = STATE_ROLLING;
     /* Tried rules are what a worker that starts meanwhile must be given; scripts only once the others have built
        them. */
     if (source_slug(entry->source)) entry->live = *mark_;
-    if (rollout_start(&reload->rollouts, entry->source, mark_) != 0) {
+    if (rollout_start(&reload->rollouts, entry->source, mark_, recent_change(entry)) != 0) {
         refuse(entry, "out of memory");
     }
 }
@@ -254,9 +275,9 @@ void reload_prime(reload_t *reload, slot_t *slot) {
     size_t at = 0;
     while (next(reload, &at, &entry)) {
         if (!source_slug(entry->source) || !has_live(entry)) continue;
-        rollout_send(&reload->rollouts, slot, entry->source, &entry->live);
+        rollout_send(&reload->rollouts, slot, entry->source, &entry->live, recent_change(entry));
     }
-    rollout_send(&reload->rollouts, slot, SOURCE_SCRIPTS, &scripts->live);
+    rollout_send(&reload->rollouts, slot, SOURCE_SCRIPTS, &scripts->live, NULL);
 }
 
 static void prime_all(reload_t *reload) {

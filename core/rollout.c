@@ -13,6 +13,7 @@ struct rollout {
     phase_t phase;
     char source[SOURCE_MAX];
     shelf_mark_t mark;
+    change_t change;
     bool member[SLOTS_MAX]; /* asked to build */
     bool waits[SLOTS_MAX];  /* has not answered this phase */
     uint64_t until_ms;
@@ -46,6 +47,10 @@ static void tell(
         message.path = path;
         message.hash = rollout->mark.hash;
         message.tenant = source_slug(rollout->source);
+    }
+    if (!bare && rollout->change.id[0]) {
+        message.change = rollout->change.id;
+        message.before = rollout->change.before;
     }
     if (strcmp(verb, "scripts") == 0) slot->building = rollout->id;
     slot_send(slot, &message);
@@ -105,11 +110,13 @@ static void fail(rollout_t *rollout, int err, const char *error) {
     snprintf(rollout->error, sizeof(rollout->error), "%s", error);
 }
 
-int rollout_start(rollouts_t *rollouts, const char *source, const shelf_mark_t *mark) {
+int rollout_start(
+    rollouts_t *rollouts, const char *source, const shelf_mark_t *mark, const change_t *change) {
     rollout_t *rollout = calloc(1, sizeof(*rollout));
     if (!rollout) return ERR_NO_MEMORY;
     snprintf(rollout->source, sizeof(rollout->source), "%s", source);
     rollout->mark = *mark;
+    if (change) rollout->change = *change;
     rollout->id = ++rollouts->last_id;
     rollout->phase = is_scripts(rollout) ? PHASE_BUILD : PHASE_SWAP;
     rollout->until_ms = poller_now() + ROLLOUT_MS;
@@ -126,9 +133,10 @@ int rollout_start(rollouts_t *rollouts, const char *source, const shelf_mark_t *
     return 0;
 }
 
-int64_t rollout_send(
-    rollouts_t *rollouts, slot_t *slot, const char *source, const shelf_mark_t *mark) {
+int64_t rollout_send(rollouts_t *rollouts, slot_t *slot, const char *source,
+    const shelf_mark_t *mark, const change_t *change) {
     rollout_t once = {.id = ++rollouts->last_id, .mark = *mark};
+    if (change) once.change = *change;
     snprintf(once.source, sizeof(once.source), "%s", source);
     tell(rollouts, slot, &once, is_scripts(&once) ? "scripts" : "rules");
     return once.id;

@@ -2,6 +2,7 @@
 #ifndef PERIGEE_ROLLOUT_H
 #define PERIGEE_ROLLOUT_H
 #include "base/list.h"
+#include "change.h"
 #include "shelf.h"
 #include "slots.h"
 #include "source.h"
@@ -26,11 +27,13 @@ typedef struct rollouts {
 void rollouts_create(
     rollouts_t *rollouts, slots_t *slots, const shelf_t *shelf, rollout_cb cb, void *data);
 void rollouts_destroy(rollouts_t *rollouts);
-/* The callback may come before this returns, when no worker is ready. At most one rollout of a source at a time. */
-int rollout_start(rollouts_t *rollouts, const char *source, const shelf_mark_t *mark);
+/* The callback may come before this returns, when no worker is ready. At most one rollout of a source at a time. The
+   change is copied; NULL when there is none to be noted. */
+int rollout_start(
+    rollouts_t *rollouts, const char *source, const shelf_mark_t *mark, const change_t *change);
 /* Sends one edition to one worker, outside of any rollout. An `ok:false` for the id returned means it is useless. */
-int64_t rollout_send(
-    rollouts_t *rollouts, slot_t *slot, const char *source, const shelf_mark_t *mark);
+int64_t rollout_send(rollouts_t *rollouts, slot_t *slot, const char *source,
+    const shelf_mark_t *mark, const change_t *change);
 void rollouts_message(rollouts_t *rollouts, slot_t *slot, const message_t *message);
 void rollouts_lost(rollouts_t *rollouts, slot_t *slot);
 void rollouts_watch(const rollouts_t *rollouts, poller_t *poller);

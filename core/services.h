@@ -28,6 +28,8 @@ typedef struct services {
     struct server *server;     /* NULL in a job */
     list_t detached;           /* functions that run to their end: detach.c */
     size_t ndetached;
+    list_t changes; /* swapped rules that are still to be noted: changes.c */
+    size_t nchanges;
 } services_t;
 
 /* Opens the engines on a loop. They close with the loop. Returns 0, or an error with a sentence. */

@@ -3,6 +3,7 @@
 #include "background.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "changes.h"
 #include "channel.h"
 #include "confine.h"
 #include "loader.h"
@@ -44,6 +45,7 @@ typedef struct order {
     int64_t id;
     char verb[16];
     char tenant[128];
+    char change[37], before[65], hash[65]; /* of rules that replace others */
 } order_t;
 
 static void answer(worker_t *worker, const char *verb, int64_t id, const char *error) {
@@ -110,6 +112,9 @@ static order_t *order_new(worker_t *worker, const message_t *message) {
     order->id = message->id;
     snprintf(order->verb, sizeof order->verb, "%s", message->verb);
     snprintf(order->tenant, sizeof order->tenant, "%s", message->tenant ? message->tenant : "");
+    snprintf(order->change, sizeof order->change, "%s", message->change ? message->change : "");
+    snprintf(order->before, sizeof order->before, "%s", message->before ? message->before : "");
+    snprintf(order->hash, sizeof order->hash, "%s", message->hash ? message->hash : "");
     worker->loading++;
     return order;
 }
@@ -140,6 +145,8 @@ static void on_edition(void *data, edition_t *edition, const char *why) {
     worker_t *worker = order->worker;
     int err = edition ? tenants_swap(worker->services.tenants, edition) : 0;
     if (edition && !err && worker->seeding) seed_one(worker->seed, order->tenant);
+    if (edition && !err && order->change[0])
+        changes_add(&worker->services, order->tenant, order->change, order->before, order->hash);
     order_done(order, !edition ? why : err ? err_text(err) : NULL);
     edition_unref(edition);
 }
