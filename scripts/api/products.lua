@@ -1,5 +1,6 @@
 -- products.lua: /api/products: lists, reads, creates, changes and removes products.
 local answer = require "lib.answer"
+local audit = require "shop.audit"
 local cursor = require "lib.cursor"
 local etag = require "lib.etag"
 local page = require "lib.page"
@@ -114,11 +115,11 @@ function api.create_many(req)
 end
 
 function api.replace(req)
-  return single(products.replace(req.tenant, req.params.id, req.json, etag.condition(req)))
+  return single(products.replace(req.tenant, req.params.id, req.json, etag.condition(req), audit.by(req)))
 end
 
 function api.patch(req)
-  return single(products.patch(req.tenant, req.params.id, req.json, etag.condition(req)))
+  return single(products.patch(req.tenant, req.params.id, req.json, etag.condition(req), audit.by(req)))
 end
 
 function api.remove(req)

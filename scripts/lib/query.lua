@@ -45,6 +45,13 @@ query.flag = function(text)
   return nil, "must be 1, true, 0 or false"
 end
 
+-- A moment as milliseconds since 1970.
+query.time = function(text)
+  local ms = clock.parse(text)
+  if ms then return ms end
+  return nil, "must be a time such as 2026-01-31T00:00:00Z"
+end
+
 -- One of the fields, or with a minus in front: { field, "asc" | "desc" }.
 function query.sort(...)
   local allowed, list = {}, table.concat({ ... }, ", ")

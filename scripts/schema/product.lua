@@ -34,6 +34,8 @@ local product = schema.entity("product", {
   { "rev", type = "integer", internal = true },
   -- True from a change until the search index holds it.
   { "pending", type = "boolean", internal = true },
+  -- Changes of price that are still to be noted in the ledger: shop.audit.
+  { "audits", type = "list", internal = true },
 })
 
 -- What no single field can say.

@@ -1,4 +1,5 @@
 -- catalogue.lua: loads many checked products at once: new SKUs are added, known ones updated, nothing is doubled.
+local audit = require "shop.audit"
 local index = require "shop.index"
 local problem = require "lib.problem"
 local products = require "shop.products"
@@ -9,6 +10,9 @@ local catalogue = {}
 
 local COLLECTION = "products"
 local BATCH = 250
+local TRIES = 20
+-- Who changes prices by a command: whoever runs it.
+local BY = { actor = "import:" .. (os.getenv "USER" or "") }
 
 local function known_by_sku(tenant, entries)
   local skus, known = {}, {}
@@ -42,14 +46,25 @@ local function insert(tenant, entries, counts, changed)
   end
 end
 
+-- A price is changed from the very one that its record names: again, when somebody was faster.
 local function update(tenant, stored, entry, counts, changed)
-  local set = entry.product
-  set.pending, set.updatedAt = true, clock.iso(clock.now_ms())
-  local after, text, name = stores.documents.update(tenant.id, COLLECTION, stored.id,
-    { set = set, inc = { version = 1, rev = 1 } })
-  problem.check(after, text, name)
-  counts.updated = counts.updated + 1
-  changed[#changed + 1] = after
+  for _ = 1, TRIES do
+    local set = entry.product
+    local record = audit.of_price(stored, set, BY)
+    set.pending, set.updatedAt = true, clock.iso(clock.now_ms())
+    set.audits = record and audit.appended(stored, record)
+    local after, text, name = stores.documents.update(tenant.id, COLLECTION, stored.id,
+      { set = set, inc = { version = 1, rev = 1 }, guard = record and { version = stored.version } })
+    if after then
+      counts.updated = counts.updated + 1
+      changed[#changed + 1] = after
+      return
+    end
+    if name ~= "precondition_failed" then problem.of_failure(text, name) end
+    stored = products.get(tenant, stored.id)
+    if not stored then break end
+  end
+  counts.refused[#counts.refused + 1] = { line = entry.line, text = "it changes too often, or is gone: try again" }
 end
 
 local function load_batch(tenant, entries, counts)

@@ -3,6 +3,7 @@
 -- Each change of a product sets `pending` and raises `rev` in the same write. Indexing puts the product in the index
 -- and then clears the mark, guarded by rev: who indexed an older state finds the guard not met and looks again. What
 -- a crash leaves pending is found by the sweep.
+local audit = require "shop.audit"
 local generation = require "shop.generation"
 local problem = require "lib.problem"
 local stores = require "stores"
@@ -12,10 +13,21 @@ local index = {}
 local PRODUCTS = "products"
 local BATCH = 100
 
--- Clears the mark of one indexed product. Returns the product to index again when it has changed meanwhile.
-local function settle(tenant_id, product)
+-- Notes the products' changes of price. Returns whether they are in the ledger.
+local function note_prices(tenant_id, products)
+  local records = {}
+  for _, product in ipairs(products) do
+    for _, record in ipairs(product.audits or {}) do records[#records + 1] = record end
+  end
+  return audit.write(tenant_id, records)
+end
+
+-- Clears the mark of one indexed product, unless a change of its price is not noted. Returns the product to index again
+-- when it has changed meanwhile, or false when the mark has to stay.
+local function settle(tenant_id, product, noted)
+  if product.audits and not noted then return false end
   local _, text, name = stores.documents.update(tenant_id, PRODUCTS, product.id,
-    { unset = { "pending" }, guard = { rev = product.rev } })
+    { unset = { "pending", "audits" }, guard = { rev = product.rev } })
   if not name then return nil end
   if name == "not_found" then
     problem.check(stores.search.remove(tenant_id, product.id))
@@ -27,18 +39,24 @@ local function settle(tenant_id, product)
   return newer
 end
 
--- Brings the products' latest states into the index. Lists have changed already, searches have when it is done.
+-- Brings the products' latest states into the index. Lists have changed already, searches have when it is done. Returns
+-- false when a mark has stayed although its product is indexed.
 function index.put(tenant_id, products)
   generation.raise(tenant_id)
-  local left = products
+  local left, settled = products, true
   for _ = 1, 5 do
     if #left == 0 then break end
     problem.check(stores.search.put_many(tenant_id, left))
-    local again = {}
-    for _, product in ipairs(left) do again[#again + 1] = settle(tenant_id, product) end
+    local again, noted = {}, note_prices(tenant_id, left)
+    for _, product in ipairs(left) do
+      local newer = settle(tenant_id, product, noted)
+      settled = settled and newer ~= false
+      again[#again + 1] = newer or nil
+    end
     left = again
   end
   generation.raise(tenant_id)
+  return settled
 end
 
 -- Takes a product out, before its document goes: the mark is set by then, so that a crash in between indexes it again.
@@ -51,8 +69,8 @@ local function sweep_tenant(tenant_id)
   repeat
     local found = problem.check(stores.documents.find(tenant_id, PRODUCTS,
       { filter = { pending = true }, limit = BATCH }))
-    if #found > 0 then index.put(tenant_id, found) end
-  until #found < BATCH
+    local settled = #found == 0 or index.put(tenant_id, found)
+  until #found < BATCH or not settled
 end
 
 -- Indexes what is pending anywhere. Requests index what they change themselves; this is for what they left.

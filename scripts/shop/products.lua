@@ -1,4 +1,5 @@
 -- products.lua: what a shop does with its products; every write goes through the schema and reaches the index.
+local audit = require "shop.audit"
 local generation = require "shop.generation"
 local index = require "shop.index"
 local problem = require "lib.problem"
@@ -128,8 +129,9 @@ end
 
 -- Changes a product by what `plan(product)` returns ({ set, inc, guard }), again on the newer state when its guard
 -- was not met. `match(product)` raises when the client's condition is not met and returns whether it had one (bound):
--- then only that very version may be changed.
-local function change(tenant, id, match, plan)
+-- then only that very version may be changed. So it is with a price: its record must name the one before. `by` is who
+-- asks, as shop.audit wants it.
+local function change(tenant, id, match, plan, by)
   for _ = 1, TRIES do
     local product = products.get(tenant, id)
     if not product then problem.not_found "product" end
@@ -140,7 +142,9 @@ local function change(tenant, id, match, plan)
     update.inc = update.inc or {}
     update.inc.rev, update.inc.version = 1, 1
     update.guard = update.guard or {}
-    if bound then update.guard.version = product.version end
+    local record = audit.of_price(product, update.set, by)
+    if record then update.set.audits = audit.appended(product, record) end
+    if bound or record then update.guard.version = product.version end
     local after, text, name = stores.documents.update(tenant.id, COLLECTION, id, update)
     if after then
       index.put(tenant.id, { after })
@@ -153,10 +157,10 @@ local function change(tenant, id, match, plan)
 end
 
 -- Puts the body in the place of the product; stock, which sales change, stays as it is.
-function products.replace(tenant, id, body, match)
+function products.replace(tenant, id, body, match, by)
   return change(tenant, id, match, function(product)
     return { set = schema:expect(body, products.context(tenant), { current = products.view(product) }) }
-  end)
+  end, by)
 end
 
 local function is_object(value)
@@ -174,13 +178,13 @@ local function merge(target, patch)
   return json.object(merged)
 end
 
-function products.patch(tenant, id, body, match)
+function products.patch(tenant, id, body, match, by)
   return change(tenant, id, match, function(product)
     local current = products.view(product)
     local merged = merge(json.object(current), body)
     local clean = schema:expect(merged, products.context(tenant), { current = current })
     return { set = clean, guard = { version = product.version } }
-  end)
+  end, by)
 end
 
 local function refuse_stock(product, pointer)
@@ -226,6 +230,7 @@ function products.remove(tenant, id, match)
       { set = { pending = true }, inc = { rev = 1 }, guard = { version = product.version } })
     if marked then
       index.remove(tenant.id, id)
+      problem.check(audit.write(tenant.id, marked.audits or {}))
       local done, text, name = stores.documents.delete(tenant.id, COLLECTION, id, { version = product.version })
       if done or name == "not_found" then return generation.raise(tenant.id) end
       if name ~= "precondition_failed" then problem.of_failure(text, name) end
