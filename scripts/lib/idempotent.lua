@@ -77,16 +77,20 @@ local function render(made, req)
   local headers = {}
   for name, text in pairs(made.headers or {}) do headers[name] = text end
   local kind = header_of(headers, "content-type")
-  if made.json == nil then return { status = made.status or 200, headers = headers, body = made.body } end
-  if not kind then headers["Content-Type"] = "application/json" end
-  return { status = made.status or 200, headers = headers, body = body_of(made, kind, req) }
+  local body = made.body
+  if made.json ~= nil then body = body_of(made, kind, req) end
+  if body and not kind then
+    headers["Content-Type"] = made.json ~= nil and "application/json" or "text/plain; charset=utf-8"
+  end
+  return { status = made.status or 200, headers = headers, body = body or "" }
 end
 
 local function shown(stored, replayed)
   local headers = {}
   for name, text in pairs(stored.headers or {}) do headers[name] = text end
   if replayed then headers["Idempotent-Replayed"] = "true" end
-  return { [answer.TAG] = true, status = stored.status, headers = headers, body = stored.body }
+  local body = stored.body ~= "" and stored.body or nil
+  return { [answer.TAG] = true, status = stored.status, headers = headers, body = body }
 end
 
 local function refuse_running(retry_ms)

@@ -18,6 +18,7 @@
 ---@field client { address: string, scheme: "http"|"https" }
 ---@field now_ms integer
 ---@field deadline integer
+---@field idempotency Claim? on a route with `idempotent`, when the request has a key
 
 ---@class Tenant
 ---@field id string
@@ -48,3 +49,4 @@
 ---@field run Handler
 ---@field role "owner"|nil
 ---@field body_max integer? bytes
+---@field idempotent true|"required"|nil POST only: a repeated Idempotency-Key gets the answer that there was

@@ -12,7 +12,7 @@ from lib.case import main  # noqa: E402
 from lib.probe import write  # noqa: E402
 from lib.server import BINARY, Server  # noqa: E402
 
-COMMANDS = ("serve", "check", "run", "reload", "import", "migrate", "script")
+COMMANDS = ("serve", "check", "run", "reload", "import", "audit", "migrate", "script")
 CART = {"items": [{"sku": "A", "name": "Thing", "price": "10.00", "quantity": 12}], "customer": {"group": "wholesale"}}
 
 
@@ -56,7 +56,7 @@ class Commands(unittest.TestCase):
             self.assertTrue(self.works("help", command).startswith(f"usage: perigee {command} "), command)
             self.assertIn("--config FILE", self.works(command, "--help"), command)
             self.assertIn("--SETTING=VALUE", self.works(command, "--help"), command)
-            if command != "import":
+            if command not in ("import", "audit", "migrate"):  # scripts, which say it themselves
                 self.assertEqual(self.works(command, "--help"), self.works("help", command))
 
     def test_version(self):
