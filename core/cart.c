@@ -2,6 +2,7 @@
 #include "cart.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "cart_step.h"
 #include "lua/await.h"
 #include <math.h>
 #include <stdlib.h>
@@ -244,8 +245,10 @@ static int l_save(lua_State *L) {
 }
 
 static int install(lua_State *L) {
-    static const luaL_Reg FUNCTIONS[] = {{"load", l_load}, {"save", l_save}, {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {
+        {"load", l_load}, {"save", l_save}, {"step", cart_step_new}, {NULL, NULL}};
     void *ops = lua_touserdata(L, 1);
+    cart_step_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_newtable(L);
     for (const luaL_Reg *function = FUNCTIONS; function->name; function++) {

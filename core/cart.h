@@ -4,7 +4,8 @@
 #include "base/cache_ops.h"
 #include "lua/vm.h"
 
-/* Makes `require "cart"` work in a trusted VM. Both functions wait.
+/* Makes `require "cart"` work in a trusted VM. All functions wait.
+   cart.step(tenant, session) → step: see cart_step.h
    cart.load(tenant, session) → { version = n, fields = { name = text } }, or nil when there is none
    cart.save(tenant, session, { version = n, set = { name = text }, unset = { name, … }, ttl_s = n }) → the new version;
    on a failure nil, text, name: "precondition_failed" when the cart's version is another (0: there is none),

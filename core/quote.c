@@ -296,8 +296,7 @@ static void set_amounts(lua_State *L, const quote_t *quote) {
     lua_setfield(L, -2, "shippable");
 }
 
-static void push_quote(lua_State *L, const call_t *call) {
-    const quote_t *quote = &call->quote;
+void quote_push(lua_State *L, const quote_t *quote, bool explain) {
     lua_createtable(L, 0, 16);
     lua_pushboolean(L, quote->priced);
     lua_setfield(L, -2, "priced");
@@ -316,7 +315,7 @@ static void push_quote(lua_State *L, const call_t *call) {
     set_options(L, quote);
     set_taxes(L, quote);
     set_violations(L, quote);
-    if (call->explain) set_explain(L, quote);
+    if (explain) set_explain(L, quote);
 }
 
 /* The slug of the first argument: a text, a tenant's document, or a request, which has one as `tenant`. */
@@ -341,10 +340,9 @@ static int fail(call_t *call, int err) {
     return await_push_error(call->L, err, call->why[0] ? call->why : NULL);
 }
 
-/* For the log line of the request that asked. */
-static void note_edition(const call_t *call) {
-    request_t *request = server_request_of(task_of(call->L));
-    const char *hash = call->quote.edition;
+void quote_note(const task_t *task, const quote_t *quote) {
+    request_t *request = server_request_of(task);
+    const char *hash = quote->edition;
     if (request) request->edition = arena_dup(&request->exchange->arena, hash, strlen(hash) + 1);
 }
 
@@ -366,8 +364,8 @@ static int price_protected(lua_State *L) {
     if (!settings) return fail(call, ERR_UNAVAILABLE);
     if (read_cart(call, CART)) return fail(call, call->err);
     tenant_price(tenant, settings, &call->input, &call->arena, &call->quote);
-    note_edition(call);
-    push_quote(L, call);
+    quote_note(task_of(L), &call->quote);
+    quote_push(L, &call->quote, call->explain);
     return 1;
 }
 

@@ -1,8 +1,9 @@
 -- carts.lua: a shopper's cart: kept by session for seven days, priced by the tenant's rules each time it is shown.
 --
 -- Stored as a hash: `item:<productId>` JSON for each line, then id, codes, address, option, the amounts of the last
--- write and updatedAt. Every change loads, edits and saves against the version it has loaded, and does it again when
--- somebody was faster: two tabs that add at once both succeed.
+-- write and updatedAt. The server reads, changes, prices and writes it in one step (stores.cache.cart_step), and does
+-- it again when somebody was faster: two tabs that add at once both succeed. Here is what it needs to know of
+-- products, and what clients see of it.
 local problem = require "lib.problem"
 local products = require "shop.products"
 local schema = require "schema.cart"
@@ -13,70 +14,31 @@ local carts = {}
 local TTL_S = 7 * 24 * 3600
 local TRIES = 50
 
--- The cart of a session: { version, id, items = { { productId, quantity, price, sku, name, position } }, codes,
--- address, option, updatedAt }; version 0 and no id when there is none yet.
-local function load(tenant, session)
-  local stored = problem.check(stores.cache.cart_load(tenant.id, session))
-  if not stored then return { version = 0, items = {}, codes = {} } end
-  local fields, items = stored.fields, {}
-  for name, text in pairs(fields) do
-    if name:sub(1, 5) == "item:" then items[#items + 1] = json.decode(text) end
-  end
-  table.sort(items, function(a, b) return a.position < b.position end)
-  return {
-    version = stored.version, id = fields.id, items = items, updatedAt = fields.updatedAt, option = fields.option,
-    codes = fields.codes and json.decode(fields.codes) or {},
-    address = fields.address and json.decode(fields.address),
-  }
+local function step_of(tenant, session)
+  return problem.check(stores.cache.cart_step(tenant.id, session))
 end
 
-local function products_of(tenant, cart, extra)
-  local ids = { extra }
-  for _, item in ipairs(cart.items) do ids[#ids + 1] = item.productId end
-  return products.by_ids(tenant, ids)
+-- The products of these ids as { id = product }, false where there is none; by_id holds those that are known already.
+local function look_up(tenant, ids, by_id)
+  local missing = {}
+  for _, id in ipairs(ids) do
+    if by_id[id] == nil then
+      missing[#missing + 1] = id
+      by_id[id] = false
+    end
+  end
+  for id, product in pairs(products.by_ids(tenant, missing)) do by_id[id] = product end
+  return by_id
 end
 
 local function is_sold(product)
-  return product ~= nil and product.status == "active"
+  return product and product.status == "active"
 end
 
 -- What can be had of a product, or nil when it may be ordered beyond its stock.
 local function available(product)
   if product.stockPolicy == "continue" then return nil end
   return math.max(product.stock, 0)
-end
-
-local function line_of(item, product, minor)
-  return {
-    productId = item.productId, sku = product.sku, name = product.name, price = minor, quantity = item.quantity,
-    category = product.category, attributes = product.attributes, weightGrams = product.weightGrams,
-  }
-end
-
--- Nothing to buy costs nothing, whatever the rules say of shipping.
-local function empty_quote(edition)
-  return {
-    priced = true, ruleEdition = edition, subtotal = 0, discount = 0, shipping = 0, tax = 0, taxIncluded = 0, total = 0,
-    discounts = {}, taxLines = {}, shippingOptions = {}, violations = {}, explain = {},
-  }
-end
-
--- The quote of the tenant's rules for the lines that can be bought now, at today's prices, and those lines' items.
-local function quote_of(tenant, cart, by_id, digits, explain)
-  local lines, items = {}, {}
-  for _, item in ipairs(cart.items) do
-    local product = by_id[item.productId]
-    if is_sold(product) then
-      lines[#lines + 1] = line_of(item, product, money.parse(product.price, digits))
-      items[#lines] = item
-    end
-  end
-  local quote = problem.check(rules.price(tenant.slug, {
-    items = lines, codes = cart.codes, address = cart.address, option = cart.option,
-    customer = { group = "guest" }, channel = "web", explain = explain or false,
-  }))
-  if #lines == 0 and quote.priced then return empty_quote(quote.ruleEdition), items end
-  return quote, items
 end
 
 local function shown_item(item, product, digits)
@@ -113,10 +75,9 @@ local function decimals(list, digits)
 end
 
 -- A line's number means nothing to a client: the product does.
-local function name_lines(list, items)
+local function name_lines(list, lines)
   for _, entry in ipairs(list) do
-    local item = type(entry.line) == "number" and items[entry.line]
-    if item then entry.productId = item.productId end
+    if type(entry.line) == "number" then entry.productId = lines[entry.line] end
   end
   return list
 end
@@ -141,7 +102,8 @@ end
 local AMOUNTS = { "subtotal", "discount", "shipping", "tax", "total" }
 
 -- What clients see: the document's fields with the quote's amounts. An unpriced cart has its items and the reason.
-local function view(tenant, cart, by_id, quote, lines, explain)
+local function view(tenant, result, by_id)
+  local cart, quote, lines = result.cart, result.quote, result.lines
   local context = products.context(tenant)
   local digits, items = context.digits, {}
   for i, item in ipairs(cart.items) do items[i] = shown_item(item, by_id[item.productId], digits) end
@@ -166,21 +128,21 @@ local function view(tenant, cart, by_id, quote, lines, explain)
   for _, violation in ipairs(name_lines(decimals(quote.violations, digits), lines)) do
     violations[#violations + 1] = violation
   end
-  if explain then shown.explain = name_lines(decimals(quote.explain, digits), lines) end
+  if quote.explain then shown.explain = name_lines(decimals(quote.explain, digits), lines) end
   return shown
 end
 
 -- The cart as it is now.
 function carts.get(tenant, session, explain)
-  local cart = load(tenant, session)
-  local by_id = products_of(tenant, cart)
-  local quote, lines = quote_of(tenant, cart, by_id, products.context(tenant).digits, explain)
-  return view(tenant, cart, by_id, quote, lines, explain)
+  local step = step_of(tenant, session)
+  local by_id = look_up(tenant, step:ids(), {})
+  local result = problem.check(step:show { slug = tenant.slug, products = by_id, explain = explain })
+  return view(tenant, result, by_id)
 end
 
 -- The cart without a price, for a tenant's own pages: amounts in minor units, as in the rules.
 function carts.peek(tenant, session)
-  local cart, digits = load(tenant, session), products.context(tenant).digits
+  local cart, digits = step_of(tenant, session):cart(), products.context(tenant).digits
   local shown = { id = cart.id, codes = cart.codes, items = {} }
   for i, item in ipairs(cart.items) do
     local minor = money.parse(item.price, digits)
@@ -190,146 +152,91 @@ function carts.peek(tenant, session)
   return shown
 end
 
--- The hash fields of a cart, and those that are to go.
-local function fields_of(cart, before, quote, digits)
-  local set = {
-    id = cart.id, updatedAt = cart.updatedAt, codes = json.encode(json.array(cart.codes)),
-    address = cart.address and json.encode(cart.address), option = cart.option,
-  }
-  local unset = {}
-  for _, item in ipairs(cart.items) do set["item:" .. item.productId] = json.encode(item) end
-  for name in pairs(before) do
-    if not set[name] then unset[#unset + 1] = name end
-  end
-  for _, name in ipairs(AMOUNTS) do
-    if quote.priced then set[name] = money.format(quote[name], digits) else unset[#unset + 1] = name end
-  end
-  if not cart.option then unset[#unset + 1] = "option" end
-  return set, unset
-end
+-- What a client is told of a change that was refused.
+local refusals = {}
 
-local function item_names(cart)
-  local names = {}
-  for _, item in ipairs(cart.items) do names["item:" .. item.productId] = true end
-  return names
-end
-
--- A write takes on today's prices: what the shopper was shown as changed is settled by it.
-local function settle_prices(cart, by_id)
-  for _, item in ipairs(cart.items) do
-    local product = by_id[item.productId]
-    if is_sold(product) then item.price, item.sku, item.name = product.price, product.sku, product.name end
-  end
-end
-
--- Edits the cart by edit(cart, products by id) and saves it; `match(cart)` raises when the client's condition is not
--- met; `extra` is the id of a product that the edit needs.
-local function change(tenant, session, match, extra, edit)
-  local digits = products.context(tenant).digits
-  for _ = 1, TRIES do
-    local cart = load(tenant, session)
-    match(cart)
-    local before, by_id = item_names(cart), products_of(tenant, cart, extra)
-    edit(cart, by_id)
-    settle_prices(cart, by_id)
-    cart.id, cart.updatedAt = cart.id or ident.uuid(), clock.iso(clock.now_ms())
-    local quote, lines = quote_of(tenant, cart, by_id, digits)
-    local set, unset = fields_of(cart, before, quote, digits)
-    local version, text, name = stores.cache.cart_save(tenant.id, session,
-      { version = cart.version, set = set, unset = unset, ttl_s = TTL_S })
-    if version then
-      cart.version = version
-      return view(tenant, cart, by_id, quote, lines, false)
-    end
-    if name ~= "precondition_failed" then problem.of_failure(text, name) end
-  end
-  problem.raise { status = 409, code = "conflict", detail = "the cart changes too often; try again" }
-end
-
-local function find(cart, id)
-  for i, item in ipairs(cart.items) do
-    if item.productId == id then return item, i end
-  end
-end
-
-local function refuse_quantity(product, left)
-  problem.raise {
+function refusals.insufficient_stock(result)
+  local left = result.available
+  return {
     status = 409, code = "insufficient_stock",
-    detail = left == 0 and product.sku .. " is out of stock"
-      or ("only %d of %s are available"):format(left, product.sku),
+    detail = left == 0 and result.sku .. " is out of stock"
+      or ("only %d of %s are available"):format(left, result.sku),
     errors = { { pointer = "/quantity", code = "insufficient_stock",
       detail = left .. " are available", available = left } },
   }
 end
 
-local function set_quantity(item, product, quantity)
-  if quantity > schema.MOST_PIECES then
-    problem.raise { status = 422, code = "unprocessable", detail = "/quantity must be at most " .. schema.MOST_PIECES,
-      errors = { { pointer = "/quantity", code = "range", detail = "must be at most " .. schema.MOST_PIECES } } }
-  end
-  local left = available(product)
-  if left and quantity > left then refuse_quantity(product, left) end
-  item.quantity = quantity
+function refusals.too_many_pieces()
+  return { status = 422, code = "unprocessable", detail = "/quantity must be at most " .. schema.MOST_PIECES,
+    errors = { { pointer = "/quantity", code = "range", detail = "must be at most " .. schema.MOST_PIECES } } }
 end
 
-local function refuse_product(id)
-  problem.raise { status = 422, code = "unprocessable", detail = "there is no product " .. id .. " on sale",
+function refusals.not_sold(_, wanted)
+  return { status = 422, code = "unprocessable", detail = "there is no product " .. wanted.product_id .. " on sale",
     errors = { { pointer = "/productId", code = "not_found", detail = "is not a product on sale" } } }
 end
 
-local function new_item(cart, product)
-  if #cart.items >= schema.MOST_LINES then
-    problem.raise { status = 409, code = "conflict",
-      detail = "a cart has at most " .. schema.MOST_LINES .. " lines" }
+function refusals.too_many_lines()
+  return { status = 409, code = "conflict", detail = "a cart has at most " .. schema.MOST_LINES .. " lines" }
+end
+
+function refusals.not_offered()
+  return { status = 422, code = "unprocessable", detail = "/option is not offered for this cart",
+    errors = { { pointer = "/option", code = "not_offered", detail = "is not offered for this cart" } } }
+end
+
+function refusals.unpriced()
+  return { status = 503, code = "unavailable", headers = { ["Retry-After"] = "1" },
+    detail = "the options cannot be known while the cart has no price; try again" }
+end
+
+function refusals.no_line()
+  problem.not_found "line in the cart"
+end
+
+-- Makes the change; `match(cart)` raises when the client's condition is not met, and returns whether there is one: then
+-- only that very version may be changed.
+local function change(tenant, session, match, wanted)
+  local step = step_of(tenant, session)
+  local order = { slug = tenant.slug, products = {}, change = wanted, ttl_s = TTL_S }
+  for _ = 1, TRIES do
+    order.once = match { version = step:version() }
+    local ids = step:ids()
+    ids[#ids + 1] = wanted.product_id
+    look_up(tenant, ids, order.products)
+    local result = problem.check(step:change(order))
+    if result.refused then problem.raise(refusals[result.refused](result, wanted)) end
+    if not result.again then return view(tenant, result, order.products) end
   end
-  local last = cart.items[#cart.items]
-  local position = last and last.position + 1 or 1
-  local item = { productId = product.id, quantity = 0, price = product.price, position = position }
-  cart.items[#cart.items + 1] = item
-  return item
+  problem.raise { status = 409, code = "conflict", detail = "the cart changes too often; try again" }
 end
 
 -- Adds pieces of a product, to its line when there is one.
 function carts.add(tenant, session, body, match)
   local wanted = schema.item:expect(body, {}, { creating = true })
-  return change(tenant, session, match, wanted.productId, function(cart, by_id)
-    local product = by_id[wanted.productId]
-    if not is_sold(product) then refuse_product(wanted.productId) end
-    local item = find(cart, product.id) or new_item(cart, product)
-    set_quantity(item, product, item.quantity + wanted.quantity)
-  end)
+  return change(tenant, session, match, { kind = "add", product_id = wanted.productId, quantity = wanted.quantity,
+    most_pieces = schema.MOST_PIECES, most_lines = schema.MOST_LINES })
 end
 
 function carts.set_quantity(tenant, session, id, body, match)
   local wanted = schema.quantity:expect(body, {}, { creating = true })
-  return change(tenant, session, match, id, function(cart, by_id)
-    local item = find(cart, id)
-    if not item then problem.not_found "line in the cart" end
-    if not is_sold(by_id[id]) then refuse_product(id) end
-    set_quantity(item, by_id[id], wanted.quantity)
-  end)
+  return change(tenant, session, match, { kind = "quantity", product_id = id, quantity = wanted.quantity,
+    most_pieces = schema.MOST_PIECES })
 end
 
 function carts.remove(tenant, session, id, match)
-  return change(tenant, session, match, nil, function(cart)
-    local item, i = find(cart, id)
-    if not item then problem.not_found "line in the cart" end
-    table.remove(cart.items, i)
-  end)
+  return change(tenant, session, match, { kind = "remove", product_id = id })
 end
 
 function carts.clear(tenant, session, match)
-  local cart = load(tenant, session)
-  if match(cart) then
-    problem.check(stores.cache.cart_delete(tenant.id, session, { version = cart.version }))
-  else
-    problem.check(stores.cache.cart_delete(tenant.id, session))
-  end
+  local version = step_of(tenant, session):version()
+  local bound = match { version = version }
+  problem.check(stores.cache.cart_delete(tenant.id, session, bound and { version = version } or nil))
 end
 
 function carts.set_address(tenant, session, body, match)
   local address = schema.address:expect(body, {}, { creating = true })
-  return change(tenant, session, match, nil, function(cart) cart.address = address end)
+  return change(tenant, session, match, { kind = "address", json = json.encode(address) })
 end
 
 -- Codes as the shopper typed them, each once whatever its case; what they are worth is the rules' business.
@@ -340,33 +247,13 @@ function carts.set_codes(tenant, session, body, match)
     if not seen[name] then codes[#codes + 1] = code end
     seen[name] = true
   end
-  return change(tenant, session, match, nil, function(cart) cart.codes = codes end)
-end
-
-local function has_option(options, id)
-  for _, option in ipairs(options or {}) do
-    if option.id == id then return true end
-  end
-  return false
+  return change(tenant, session, match, { kind = "codes", json = json.encode(json.array(codes)) })
 end
 
 -- Chooses among the options that the rules offer for this cart now.
 function carts.set_shipping(tenant, session, body, match)
   local wanted = schema.shipping:expect(body, {}, { creating = true })
-  local digits = products.context(tenant).digits
-  return change(tenant, session, match, nil, function(cart, by_id)
-    local quote = quote_of(tenant, cart, by_id, digits)
-    if not quote.priced then
-      -- Kept unchecked, it could be an option that was never offered.
-      problem.raise { status = 503, code = "unavailable", headers = { ["Retry-After"] = "1" },
-        detail = "the options cannot be known while the cart has no price; try again" }
-    end
-    if not has_option(quote.shippingOptions, wanted.option) then
-      problem.raise { status = 422, code = "unprocessable", detail = "/option is not offered for this cart",
-        errors = { { pointer = "/option", code = "not_offered", detail = "is not offered for this cart" } } }
-    end
-    cart.option = wanted.option
-  end)
+  return change(tenant, session, match, { kind = "option", option = wanted.option })
 end
 
 return carts

@@ -39,6 +39,8 @@ contract.cache = {
   -- version 0 saves a new cart. A version never comes back, not even after the cart was deleted.
   cart_save = { "tenant, session, { version, set = { name = text }, unset = { name, … }, ttl_s }", "version",
     { "precondition_failed", "invalid" } },
+  -- a cart read, to be shown priced or changed in one step: core/cart_step.h
+  cart_step = { "tenant, session", "step", {} },
   -- true also when there was no cart, unless a version was asked for
   cart_delete = { "tenant, session, { version }", "true", { "precondition_failed" } },
   session_get = { "tenant, id", "text or nil", {} },

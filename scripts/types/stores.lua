@@ -41,6 +41,21 @@ function documents.delete(tenant, collection, id, options) end
 ---@return integer?
 function documents.delete_all(tenant, collection) end
 
+---@class CartStep core/cart_step.h says it in full
+local step = {}
+---@return integer
+function step:version() end
+---@return string[]
+function step:ids() end
+---@return { version: integer, id: string?, items: table[], codes: string[], address: table?, option: string? }
+function step:cart() end
+---@param order { slug: string, products: table<string, table|false>, explain: boolean? }
+---@return { cart: table, quote: Quote, lines: string[] }?, string? why, string? name
+function step:show(order) end
+---@param order { slug: string, products: table<string, table|false>, change: table, ttl_s: number, once: boolean? }
+---@return table? result, string? why, string? name
+function step:change(order) end
+
 ---@class Cache
 local cache = {}
 ---@param options { stale: boolean }? stale: a replica's value will do
@@ -58,6 +73,8 @@ function cache.bump(tenant, name) end
 function cache.cart_load(tenant, session) end
 ---@return integer? version, string? why, string? name
 function cache.cart_save(tenant, session, change) end
+---@return CartStep?
+function cache.cart_step(tenant, session) end
 ---@return true?, string? why, string? name
 function cache.cart_delete(tenant, session, options) end
 ---@return string?

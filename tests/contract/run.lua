@@ -80,6 +80,7 @@ local MODULES = {
 
 local function subject_of(role)
   if role == "outbox" then return stores.ledger end
+  if role == "carts" then return stores.cache end
   return MODULES[role] and require(MODULES[role]) or stores[role]
 end
 

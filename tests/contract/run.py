@@ -15,9 +15,9 @@ DEADLINE_S = 300
 
 
 # What each engine stands for; and what takes from others when it is not alone.
-EMBEDDED_ROLES = ["documents", "cache", "search", "ledger", "read_through"]
-REDIS_ROLES = ["cache", "redis", "read_through"]
-GROUP_ROLES = ["cache", "read_through"]
+EMBEDDED_ROLES = ["documents", "cache", "search", "ledger", "carts", "read_through"]
+REDIS_ROLES = ["cache", "redis", "carts", "read_through"]
+GROUP_ROLES = ["cache", "carts", "read_through"]
 POSTGRES_ROLES = ["ledger", "postgres"]
 ALONE = ["queue", "outbox"]
 
@@ -25,7 +25,7 @@ ALONE = ["queue", "outbox"]
 def start(folder, roles, settings):
     return subprocess.Popen([PROGRAM, "script", os.path.join("tests", "contract", "run.lua"), *roles], cwd=ROOT,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=dict(os.environ, PERIGEE_DATA=folder, **settings))
+                            env=dict(os.environ, PERIGEE_DATA=folder, PERIGEE_TENANT_SHARE_PERCENT="100", **settings))
 
 
 def finish(process):

@@ -75,7 +75,7 @@ local function changed()
   return nil, "the cart has changed since it was read", "precondition_failed"
 end
 
-store.cart_load, store.cart_save = cart.load, cart.save
+store.cart_load, store.cart_save, store.cart_step = cart.load, cart.save, cart.step
 
 function store.cart_delete(tenant, session, options)
   local version = options and options.version

@@ -84,6 +84,10 @@ function store.cart_save(_, tenant, session, change)
   return cart.save(tenant, session, change)
 end
 
+function store.cart_step(_, tenant, session)
+  return cart.step(tenant, session)
+end
+
 function store.cart_delete(db, tenant, session, options)
   local version = options and options.version
   local unit = { { FORGET_EXPIRED, { tenant, session } } }
