@@ -518,8 +518,8 @@ def any_single():
 
 
 class Sentinels(Group):
-    """A master, a replica and three Sentinels, which take the master for dead after three silent seconds. They are
-    behind a Guard; `sentinel_password` is the Sentinels' own."""
+    """A master, a replica and three Sentinels, which take the master for dead after five silent seconds: a
+    busy machine must not make them elect unasked. They are behind a Guard; `sentinel_password` is the Sentinels' own."""
 
     def __init__(self, sentinel_password=None, **guard):
         self.sentinel_password, self.guard_options = sentinel_password, guard
@@ -557,7 +557,7 @@ class Sentinels(Group):
 
     def monitor_lines(self):
         return [f"sentinel monitor {MASTER_NAME} 127.0.0.1 {self.master.port} 2",
-                f"sentinel down-after-milliseconds {MASTER_NAME} 3000",
+                f"sentinel down-after-milliseconds {MASTER_NAME} 5000",
                 f"sentinel failover-timeout {MASTER_NAME} 10000"]
 
     def settled(self):
@@ -586,7 +586,8 @@ class Sentinels(Group):
 
 
 class Cluster(Group):
-    """Six nodes behind a Guard: three masters with a replica each. A silent master is replaced after five seconds."""
+    """Six nodes behind a Guard: three masters with a replica each. A silent master is replaced after ten seconds: a
+    busy machine must not make them elect unasked."""
 
     def __init__(self, **guard):
         self.guard_options = guard
@@ -606,7 +607,7 @@ class Cluster(Group):
         self.runner.cli(*self.guard.cli_words(), "--cluster", *words, "--cluster-yes")
 
     def lines(self, bus):
-        lines = ["cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 5000",
+        lines = ["cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 10000",
                  "cluster-config-file nodes.conf"] + (["tls-cluster yes"] if self.guard.tls else [])
         return lines + self.guard.lines() + self.guard.group_lines()
 
