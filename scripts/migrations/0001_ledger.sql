@@ -15,10 +15,10 @@ CREATE FUNCTION perigee_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL
 $$;
 
 -- A statement that did not find what it must undoes the transaction that it is part of.
-CREATE FUNCTION perigee_expect(found bigint, wanted bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION perigee_expect(got bigint, wanted bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-  IF found <> wanted THEN
-    RAISE EXCEPTION 'a statement has % rows, not %', found, wanted USING ERRCODE = 'PE001';
+  IF got <> wanted THEN
+    RAISE EXCEPTION 'a statement has % rows, not %', got, wanted USING ERRCODE = 'PE001';
   END IF;
   RETURN true;
 END

@@ -14,9 +14,15 @@ local function cache()
   return contract.check("cache", require("stores.cache.redis").open())
 end
 
+-- As the cache, with the setting postgres_url.
+local function ledger()
+  if not package.loaded["postgres.native"] then return embedded "ledger" end
+  return contract.check("ledger", require("stores.ledger.postgres").open())
+end
+
 stores.documents = embedded "documents"
 stores.cache = cache()
 stores.search = embedded "search"
-stores.ledger = embedded "ledger"
+stores.ledger = ledger()
 
 return stores

@@ -251,6 +251,11 @@ end
         self.assertEqual(result.stdout.split("\t")[1].strip(), "77")
         self.assertEqual(result.returncode, 5)
 
+    def test_migrate_has_nothing_to_do_on_the_embedded_engine(self):
+        result = self.server.run("migrate")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("there is nothing to migrate", result.stdout)
+
     def test_script_that_fails(self):
         path = os.path.join(self.server.folder, "bad.lua")
         write(path, 'local x\nprint(x.y)\n')
