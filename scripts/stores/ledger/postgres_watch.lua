@@ -37,7 +37,8 @@ subscription.__index = subscription
 
 -- A notification's text says nothing; false stands for what may have been missed.
 function subscription:next(ms)
-  local text, why, name = self.channel:next(ms)
+  local text, why, name
+  if ms then text, why, name = self.channel:next(ms) else text, why, name = self.channel() end
   if text == nil then return nil, why, name end
   return text ~= false
 end
