@@ -69,5 +69,15 @@ const cli_command_t CLI_MIGRATE = {
     .name = "migrate",
     .usage = "[up|status] [--dry-run] [--config FILE] [--SETTING=VALUE…]",
     .summary = "bring the PostgreSQL schema up to date, or show where it is",
+    .help =
+        "Carries out the files of scripts/migrations that the database of postgres_url has not "
+        "seen, in order, each in\n"
+        "a transaction of its own and once, also when several nodes do this at the same time. A "
+        "file that was changed\n"
+        "after it was carried out is refused. On the embedded engine there is nothing to "
+        "migrate.\n"
+        "  status      show which files were carried out, and change nothing (exit code 1 when "
+        "one was changed since)\n"
+        "  --dry-run   print what would be carried out, and change nothing\n",
     .run = run_migrate,
 };

@@ -1,15 +1,5 @@
 -- migrate.lua: `perigee migrate`: brings the PostgreSQL schema up to date, or shows where it is.
-local USAGE = [[
-usage: perigee migrate [up|status] [--dry-run] [--config FILE] [--SETTING=VALUE…]
-
-Carries out the files of scripts/migrations that the database of postgres_url has not seen, in order, each in a
-transaction of its own and once, also when several nodes do this at the same time. A file that was changed after it was
-carried out is refused. On the embedded engine there is nothing to migrate.
-
-  status          show which files were carried out, and change nothing (exit code 1 when one was changed since)
-  --dry-run       print what would be carried out, and change nothing
-  --config FILE   the server's settings; perigee help config lists what --SETTING=VALUE may be
-]]
+local USAGE = "usage: perigee migrate [up|status] [--dry-run] [--config FILE] [--SETTING=VALUE…]"
 
 local function say(...)
   io.stderr:write("perigee migrate: ", string.format(...), "\n")
@@ -20,7 +10,6 @@ local function read_arguments(words)
   local options = {}
   for _, word in ipairs(words) do
     if word == "--dry-run" then options.dry = true
-    elseif word == "--help" or word == "-h" then options.help = true
     elseif word:sub(1, 1) == "-" then return nil, "there is no option " .. word
     elseif options.command then return nil, "one command at a time: " .. word
     elseif word ~= "up" and word ~= "status" then return nil, "there is no command " .. word
@@ -120,9 +109,5 @@ local options, wrong = read_arguments(arg)
 if not options then
   say("%s\n%s", wrong, USAGE)
   return 2
-end
-if options.help then
-  io.write(USAGE)
-  return 0
 end
 return run(options)

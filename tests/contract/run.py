@@ -88,7 +88,7 @@ def on_postgres(report):
         settings = {"PERIGEE_REDIS_URL": "", "PERIGEE_POSTGRES_URL": server.url}
         subprocess.run([PROGRAM, "migrate"], cwd=ROOT, env=dict(os.environ, **settings), check=True,
                        timeout=DEADLINE_S, stdout=subprocess.DEVNULL)
-        report.engine("postgres", roles, settings, more=[])
+        report.engine("postgres", roles, settings, more=["outbox"])
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_postgres_migrate.py: `perigee migrate`: once, in order, by several nodes at once; and the fence of its schema."""
+"""test_postgres_migrate.py: `perigee migrate`: once, in order, by several nodes at once; the fence of its schema."""
 import os
 import subprocess
 import sys

@@ -38,12 +38,14 @@ subscription.__index = subscription
 -- A notification's text says nothing; false stands for what may have been missed.
 function subscription:next(ms)
   local text, why, name
+  if self.closed then return nil, "the subscription has been closed", "closed" end
   if ms then text, why, name = self.channel:next(ms) else text, why, name = self.channel() end
   if text == nil then return nil, why, name end
   return text ~= false
 end
 
 function subscription:close()
+  self.closed = true
   self.channel:close()
 end
 
@@ -52,7 +54,7 @@ function subscription:__call()
 end
 
 function watch.open()
-  local channel, text, name = pg.listen(CHANNEL)
+  local channel, text, name = pg.listen(CHANNEL, { missed = true })
   if not channel then return nil, text, name end
   return setmetatable({ channel = channel }, subscription)
 end
