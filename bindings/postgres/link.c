@@ -602,6 +602,7 @@ void postgres_link_forget(postgres_query_t *query, bool late) {
     query->link = NULL;
     if ((late || link->options.owned) && place->late_ms > now) place->late_ms = now;
     if (link->paused) postgres_link_pause(link, false);
+    if (query->place == link->head && place->late_ms <= now) postgres_link_stop(link);
     watch_head(link);
 }
 

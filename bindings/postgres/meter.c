@@ -39,7 +39,8 @@ static void ask(postgres_meter_t *meter, bool replica) {
 
 static uint64_t number(const postgres_query_t *query, int column) {
     const PGresult *result = query->results[0];
-    return PQntuples(result) ? strtoull(PQgetvalue(result, 0, column), NULL, 10) : 0;
+    bool there = PQntuples(result) > 0 && column < PQnfields(result);
+    return there ? strtoull(PQgetvalue(result, 0, column), NULL, 10) : 0;
 }
 
 static void on_replayed(postgres_meter_t *meter) {

@@ -38,7 +38,7 @@ static void test_neighbours(void **state) {
     loop_t *loop = loop_new();
     postgres_t *postgres = rig_client(loop, url);
     ask_t *asks = calloc(COUNT, sizeof *asks);
-    char numbers[COUNT][8];
+    char numbers[COUNT][16];
     int done = 0;
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < COUNT; i++) {
@@ -475,7 +475,7 @@ static void test_notifications(void **state) {
     loop_t *loop = loop_new();
     postgres_t *postgres = rig_client(loop, url);
     hearing_t one, other, many[40];
-    char names[40][16];
+    char names[40][24];
     ask_t ask;
     hear(postgres, &one, "Driver \"one\"");
     hear(postgres, &other, "driver_other");
