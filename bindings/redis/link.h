@@ -19,8 +19,8 @@ typedef struct redis_access {
 
 typedef struct link link_t;
 
-/* Most bytes that may wait to be written on one connection: what a server that has stopped reading costs. A command that
-   is longer is sent alone. */
+/* Most bytes that may wait to be written on one connection: what a server costs that has stopped reading. A command
+   that is longer is sent alone. */
 #define LINK_UNSENT_MAX (32 * 1024 * 1024)
 
 /* Called from the loop, never inside link_open or link_send. */
@@ -50,8 +50,8 @@ link_t *link_open(const link_options_t *options);
 void link_close(link_t *link);
 
 /* Sends a command at the end of this turn, together with whatever else this turn sends. command->settle is called with
-   the answer, or on a later turn with ERR_CLOSED. Only when up; ERR_NO_MEMORY, ERR_BUSY (LINK_UNSENT_MAX). The deadline is the sender's business:
-   when it passes, link_forget. command->asking puts ASKING right before it. */
+   the answer, or on a later turn with ERR_CLOSED. Only when up; ERR_NO_MEMORY, ERR_BUSY (LINK_UNSENT_MAX). The
+   deadline is the sender's business: when it passes, link_forget. command->asking puts ASKING right before it. */
 int link_send(link_t *link, redis_command_t *command);
 /* As link_send, for a subscriber's commands, whose answers come as messages. */
 int link_say(link_t *link, const span_t *argv, int argc);

@@ -519,7 +519,7 @@ def any_single():
 
 class Sentinels(Group):
     """A master, a replica and three Sentinels, which take the master for dead after five silent seconds: a
-    busy machine must not make them elect unasked. They are behind a Guard; `sentinel_password` is the Sentinels' own."""
+    busy machine must not make them elect unasked. They have a Guard; `sentinel_password` is the Sentinels' own."""
 
     def __init__(self, sentinel_password=None, **guard):
         self.sentinel_password, self.guard_options = sentinel_password, guard
