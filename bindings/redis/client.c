@@ -290,6 +290,10 @@ uint64_t redis_connect_ms(const redis_t *redis) {
     return redis->options.connect_ms;
 }
 
+uint64_t redis_command_ms(const redis_t *redis) {
+    return redis->options.command_ms;
+}
+
 int redis_links(const redis_t *redis) {
     return redis->options.shared;
 }

@@ -17,7 +17,7 @@ typedef enum { DIALLING, SECURING, GREETING, UP, CLOSED } link_state_t;
 /* A command on its way. */
 typedef struct place {
     redis_command_t *command;  /* NULL: forgotten, the answer is swallowed */
-    uint64_t sent_ms, span_ms; /* its time runs until sent + span */
+    uint64_t sent_ms, span_ms; /* the server's time for it runs until sent + span */
 } place_t;
 
 struct link {
@@ -372,6 +372,7 @@ int link_send(link_t *link, redis_command_t *command) {
     static const span_t asking[] = {{"ASKING", 6}};
     uint64_t now = loop_now(link->options.loop);
     uint64_t span = command->until_ms > now ? command->until_ms - now : 1;
+    if (span < link->options.span_ms) span = link->options.span_ms;
     size_t before = sdslen(link->context->obuf);
     if (is_stalled(link, command)) return ERR_BUSY;
     if (!make_room(link)) return ERR_NO_MEMORY;

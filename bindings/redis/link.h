@@ -39,6 +39,8 @@ typedef struct link_options {
     redis_endpoint_t at;
     const redis_access_t *access;
     uint64_t connect_ms; /* for dialling, TLS and greeting together */
+    uint64_t
+        span_ms; /* what a command in less of a hurry has: no shorter time says that the server is gone */
     const link_events_t *events;
     void *data;
 } link_options_t;
@@ -56,7 +58,7 @@ int link_send(link_t *link, redis_command_t *command);
 /* As link_send, for a subscriber's commands, whose answers come as messages. */
 int link_say(link_t *link, const span_t *argv, int argc);
 /* The command waits no more: its place in the queue stays and swallows the answer. When the oldest place gets no answer
-   within twice its command's time, the connection is given up. */
+   within twice its command's time (span_ms at least), the connection is given up. */
 void link_forget(redis_command_t *command);
 
 bool link_is_up(const link_t *link);

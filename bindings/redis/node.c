@@ -80,6 +80,7 @@ static void open_lane(lane_t *lane) {
         .at = node->options.at,
         .access = &node->access,
         .connect_ms = redis_connect_ms(node->options.redis),
+        .span_ms = redis_command_ms(node->options.redis),
         .events = &EVENTS,
         .data = lane};
     lane->link = link_open(&options);

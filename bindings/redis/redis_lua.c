@@ -1,4 +1,4 @@
-/* redis_lua.c: the module redis.native: call, replica, pipeline, lease, subscribe, sha1. */
+/* redis_lua.c: the module redis.native: call, replica, within, pipeline, lease, subscribe, sha1. */
 #include "redis/redis_lua.h"
 #include <openssl/evp.h>
 #include "base/err.h"
@@ -7,6 +7,8 @@
 #include "redis/call_lua.h"
 #include "redis/lease_lua.h"
 #include "redis/subscription_lua.h"
+
+#define WITHIN_MOST_MS 3600000
 
 static redis_t *engine_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -22,6 +24,15 @@ static int l_call(lua_State *L) {
 static int l_replica(lua_State *L) {
     redis_target_t target = {.redis = engine_of(L), .replica = true};
     return call_lua_one(L, &target, 1);
+}
+
+/* within(ms, replica, name, …): the same in so much time, where the answer is worth no more; a replica may give it. */
+static int l_within(lua_State *L) {
+    double wait = luaL_checknumber(L, 1);
+    luaL_argcheck(L, wait >= 1 && wait <= WITHIN_MOST_MS, 1, "is no time");
+    redis_target_t target = {
+        .redis = engine_of(L), .replica = lua_toboolean(L, 2), .wait_ms = (uint64_t)wait};
+    return call_lua_one(L, &target, 3);
 }
 
 /* pipeline({ { name, … }, … }) → answers */
@@ -55,8 +66,8 @@ static int l_sha1(lua_State *L) {
 
 static int install(lua_State *L) {
     static const luaL_Reg FUNCTIONS[] = {{"call", l_call}, {"replica", l_replica},
-        {"pipeline", l_pipeline}, {"lease", l_lease}, {"subscribe", l_subscribe}, {"sha1", l_sha1},
-        {NULL, NULL}};
+        {"within", l_within}, {"pipeline", l_pipeline}, {"lease", l_lease},
+        {"subscribe", l_subscribe}, {"sha1", l_sha1}, {NULL, NULL}};
     void *engine = lua_touserdata(L, 1);
     lease_lua_open(L);
     inbox_open(L);

@@ -36,6 +36,7 @@ struct redis_router {
 /* What routers use of the client. */
 loop_t *redis_loop(const redis_t *redis);
 uint64_t redis_connect_ms(const redis_t *redis);
+uint64_t redis_command_ms(const redis_t *redis);
 int redis_links(const redis_t *redis); /* shared links per node, for redis_node_options */
 const redis_url_t *redis_url(const redis_t *redis);
 const redis_url_t *redis_read_url(const redis_t *redis); /* NULL: none */

@@ -221,14 +221,14 @@ static bool is_value(span_t segment) {
     return segment.len && !span_eq(segment, SPAN(".")) && !span_eq(segment, SPAN(".."));
 }
 
-/* Depth first, fixed before parameter; goes back when the rest does not match. Each node is visited at most once.
-   */
+/* Depth first, fixed before parameter; goes back when the rest does not match. A path that a fixed segment leads to is
+   that resource, whatever methods it has: /products/search is no product. Each node is visited at most once. */
 static const route_t *descend(const node_t *node, walk_t *walk, int depth) {
     if (depth == walk->nsegments) return route_here(node, walk);
     span_t segment = walk->segments[depth];
     const node_t *fixed = fixed_child(node, segment);
     const route_t *route = fixed ? descend(fixed, walk, depth + 1) : NULL;
-    if (route || !node->param || !is_value(segment)) return route;
+    if (route || walk->match->path_known || !node->param || !is_value(segment)) return route;
     return descend(node->param, walk, depth + 1);
 }
 

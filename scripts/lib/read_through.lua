@@ -3,6 +3,7 @@
 -- Of the tasks of one process that miss the same key, one loads and the others wait for it. Copies in this process are
 -- served only while its subscription to changes is live; whatever a broken one has missed counts as changed. When the
 -- cache is away values are loaded each time, and a stale copy stands in when that fails too.
+local shortcut = require "lib.shortcut"
 local signal = require "signal"
 local stores = require "stores"
 
@@ -14,7 +15,7 @@ local COPIES_MOST, FLIGHT_MS, RUN_MS = 1000, 500, 50000
 local JITTER = 0.1
 
 local copies, count = {}, 0 -- id → { text, fresh_until, stale_until }
-local flights = {}          -- id → { signal, over, text, error }
+local flights = {}          -- id → { signal, over_at, text, error }
 local wanted = {}           -- id → what is to be loaded again in the background
 local wake = signal.new()
 local listeners = {}
@@ -38,6 +39,11 @@ local function forget_all()
   copies, count = {}, 0
 end
 
+-- What is on its way may be older than the change.
+local function forget(id)
+  copies[id], flights[id] = nil, nil
+end
+
 local function remember(id, text, options)
   if not options.copy then return end
   if not copies[id] then count = count + 1 end
@@ -52,41 +58,44 @@ end
 -- A change between the load and the write would leave the old value behind: the generation tells, and the value goes.
 local function put(tenant, key, text, options, before)
   local seconds = text == "null" and options.negative_s or options.ttl_s
-  stores.cache.set(tenant, key, text, jittered(seconds))
-  if not before or stores.cache.generation(tenant, key) == before then return true end
+  shortcut.set(tenant, key, text, jittered(seconds))
+  if not before or shortcut.generation(tenant, key) == before then return true end
   stores.cache.delete(tenant, key)
   return false
 end
 
--- away: the cache has just failed, and is not asked again for this value.
-local function load(tenant, key, options, fetch, away)
-  local before = options.copy and not away and stores.cache.generation(tenant, key) or nil
-  local value = fetch()
-  local text = value == nil and "null" or json.encode(value)
-  if away then return value, text end
-  local kept = true
-  if value ~= nil or options.negative_s then kept = put(tenant, key, text, options, before) end
-  if kept and value ~= nil then remember(id_of(tenant, key), text, options) end
-  return value, text
+-- What was loaded, into the cache and perhaps a copy of it here, unless a change was heard of meanwhile.
+local function keep(flight, id, tenant, key, options, before)
+  local absent, kept = flight.text == "null", true
+  if not absent or options.negative_s then kept = put(tenant, key, flight.text, options, before) end
+  if kept and not absent and flights[id] == flight then remember(id, flight.text, options) end
 end
 
--- The one that loads; its outcome is that of all who wait.
-local function lead(id, tenant, key, ...)
+-- The one that loads; its outcome is that of all who wait, who do not wait for the cache as well. away: the cache has
+-- just failed, and is not asked again for this value.
+local function lead(id, tenant, key, options, fetch, away)
   local flight = { signal = signal.new() }
   flights[id] = flight
-  local ok, value, text = pcall(load, tenant, key, ...)
-  if flights[id] == flight then flights[id] = nil end
-  flight.over, flight.text, flight.error = true, text, value
+  local before = options.copy and not away and shortcut.generation(tenant, key) or nil
+  local ok, value = pcall(fetch)
+  if ok then flight.text = value == nil and "null" or json.encode(value) end
+  flight.over_at, flight.error = clock.now_ms(), value
   flight.signal:fire()
+  if ok and not away then keep(flight, id, tenant, key, options, before) end
+  if flights[id] == flight then flights[id] = nil end
   if not ok then error(value, 0) end
   return value
 end
 
--- The one that loads may be gone half way, with its client: after a while one of those who wait does it.
+-- The one that loads may be gone half way, its time being over: after a while one of those who wait does it.
+local function is_gone(flight)
+  return flight.over_at and clock.now_ms() - flight.over_at > FLIGHT_MS
+end
+
 local function fly(id, ...)
   local flight = flights[id]
-  while flight do
-    if flight.signal:wait(FLIGHT_MS) or flight.over then
+  while flight and not is_gone(flight) do
+    if flight.over_at or flight.signal:wait(FLIGHT_MS) or flight.over_at then
       if not flight.text then error(flight.error, 0) end
       return decoded(flight.text)
     end
@@ -118,7 +127,7 @@ function read_through.get(tenant, key, options, fetch)
   local id = id_of(tenant, key)
   local copy = options.copy and copy_of(id, tenant, key, options, fetch)
   if copy then return decoded(copy.text) end
-  local text, _, failure = stores.cache.get(tenant, key, options)
+  local text, _, failure = shortcut.get(tenant, key, options)
   if text then
     remember(id, text, options)
     return decoded(text)
@@ -138,7 +147,7 @@ end
 function read_through.changed(tenant, key)
   stores.cache.bump(tenant, key)
   stores.cache.delete(tenant, key)
-  copies[id_of(tenant, key)] = nil
+  forget(id_of(tenant, key))
   tell(tenant, key)
   return stores.cache.publish("*", CHANNEL, json.encode { tenant = tenant, key = key })
 end
@@ -152,9 +161,10 @@ local function take_in(message)
   local change = message and json.decode(message)
   if not change then
     forget_all()
+    flights = {}
     return tell()
   end
-  copies[id_of(change.tenant, change.key)] = nil
+  forget(id_of(change.tenant, change.key))
   tell(change.tenant, change.key)
 end
 

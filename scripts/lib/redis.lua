@@ -86,6 +86,9 @@ end
 -- The same commands, where a replica may answer those that only read: the value may be a little older.
 redis.replica = names(native.replica)
 
+-- redis.within(ms, replica, "GET", key): one command that is given up after so long; replica: one may answer.
+redis.within = native.within
+
 -- Sends many commands at once and answers the list of their answers: a list of { name, argument … }, or a function
 -- that calls the commands of its argument.
 function redis.pipeline(commands)

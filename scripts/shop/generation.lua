@@ -1,4 +1,5 @@
 -- generation.lua: the number under which a shop's product lists and searches are cached; a write raises it.
+local shortcut = require "lib.shortcut"
 local stores = require "stores"
 
 local generation = {}
@@ -19,7 +20,7 @@ function generation.of(tenant_id)
     generation.raise(tenant_id)
     if owed[tenant_id] then return nil end
   end
-  return (stores.cache.generation(tenant_id, NAME))
+  return (shortcut.generation(tenant_id, NAME))
 end
 
 return generation

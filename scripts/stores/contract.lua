@@ -26,14 +26,15 @@ contract.documents = {
 }
 
 contract.cache = {
-  -- options: stale = true when a value that a replica holds, a little older, will do
+  -- options: stale = true when a value that a replica holds, a little older, will do; wait_ms when an answer after so
+  -- long is of no use (an engine may take longer, and the write may happen)
   get = { "tenant, key, options", "text or nil", {} },
-  set = { "tenant, key, text, ttl_s", "true", { "invalid" } },
+  set = { "tenant, key, text, ttl_s, { wait_ms }", "true", { "invalid" } },
   -- true when the key was free, and is now taken
   add = { "tenant, key, text, ttl_s", "boolean", { "invalid" } },
   delete = { "tenant, key", "true", {} },
   -- a counter that only grows; 0 before its first bump
-  generation = { "tenant, name", "number", {} },
+  generation = { "tenant, name, { wait_ms }", "number", {} },
   bump = { "tenant, name", "number", {} },
   cart_load = { "tenant, session", "{ version, fields = { name = text } } or nil", {} },
   -- version 0 saves a new cart. A version never comes back, not even after the cart was deleted.

@@ -217,6 +217,14 @@ def hostile():
     subprocess.run([sys.executable, os.path.join(HERE, "hostile.py")], check=True)
 
 
+def faults():
+    subprocess.run([sys.executable, os.path.join(HERE, "faults.py")], check=True)
+
+
+def changes():
+    subprocess.run([sys.executable, os.path.join(HERE, "changes.py")], check=True)
+
+
 def product():
     shop = Shop()
     try:
@@ -246,7 +254,7 @@ def beside_nginx(names):
 
 
 NGINX = ("plaintext", "json", "cart-5", "cart-50", "cart-5-of-100", "cart-50-of-100")
-ALONE = {"start": starts, "product": product, "rules": rules, "hostile": hostile}
+ALONE = {"start": starts, "product": product, "rules": rules, "hostile": hostile, "faults": faults, "changes": changes}
 
 
 def main(names):

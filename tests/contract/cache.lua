@@ -341,4 +341,12 @@ test("a consumer waits for work, up to its time", function(t, store)
   t.equal(t.pluck(t.works(results[1][1], results[1][2]), "id"), { "j" })
 end)
 
+test("who is in a hurry says so", function(t, cache)
+  local tenant, hurry = t.uuid(), { wait_ms = 60000 }
+  t.works(cache.set(tenant, "k", "v", 60, hurry))
+  t.equal({ cache.get(tenant, "k", hurry), cache.get(tenant, "k", { wait_ms = 60000, stale = true }) }, { "v", "v" })
+  t.works(cache.bump(tenant, "g"))
+  t.equal(cache.generation(tenant, "g", hurry), 1)
+end)
+
 return tests

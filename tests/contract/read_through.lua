@@ -3,6 +3,10 @@ local stores = require "stores"
 
 local tests = {}
 
+-- However slow this machine is, the cache is asked.
+local limits = require("lib.shortcut").limits
+limits.slow_ms, limits.wait_ms = 600000, 600000
+
 local DAY = 86400
 
 local function test(name, run)
@@ -142,6 +146,61 @@ test("a stale copy stands in where nothing can be loaded", function(t, read_thro
   t.equal(read_through.get(tenant, "config", options, from.fetch).n, 1)
   t.works(stores.cache.delete(tenant, "config"))
   t.equal(read_through.get(tenant, "config", options, function() error("away", 0) end).n, 1)
+end)
+
+-- A shortcut of its own, whose memory of failures is nobody else's.
+local function own_shortcut(wanted)
+  local module = package.loaded["lib.shortcut"]
+  package.loaded["lib.shortcut"] = nil
+  local own = require "lib.shortcut"
+  package.loaded["lib.shortcut"] = module
+  for name, value in pairs(wanted) do own.limits[name] = value end
+  return own
+end
+
+-- Runs with stores.cache.get replaced.
+local function with_get(get, run)
+  local real = stores.cache.get
+  stores.cache.get = get
+  local ok, why = pcall(run)
+  stores.cache.get = real
+  if not ok then error(why, 0) end
+end
+
+test("a cache that has failed is left alone for a while", function(t)
+  local asked = 0
+  local own = own_shortcut { rest_ms = 600000 }
+  with_get(function()
+    asked = asked + 1
+    if asked == 1 then return "text" end
+    return nil, "it hangs", "timeout"
+  end, function()
+    t.equal(own.get("t", "k"), "text")
+    for _ = 1, 3 do t.ok(select(3, own.get("t", "k")), "a failure") end
+    t.equal(asked, 2)
+    own.limits.rest_ms = 0
+  end)
+end)
+
+test("while one waits for a cache that is slow, others do without", function(t)
+  local asked, answer = 0, require("signal").new()
+  local own = own_shortcut { slow_ms = 5, wait_ms = 600000 }
+  with_get(function()
+    asked = asked + 1
+    answer:wait(600000)
+    return "text"
+  end, function()
+    local results = wait_all {
+      function() return own.get("t", "k") end,
+      function()
+        sleep(20)
+        local name = select(3, own.get("t", "k"))
+        answer:fire()
+        return name
+      end,
+    }
+    t.equal({ results[1][1], results[2][1], asked }, { "text", "unavailable", 1 })
+  end)
 end)
 
 return tests

@@ -279,6 +279,8 @@ class Lists(Case):
     def test_methods(self):
         wrong = self.expect(405, "DELETE", "/api/products")
         self.assertIn("POST", wrong.headers.get("Allow"))
+        search = self.expect(405, "PATCH", "/api/products/search")
+        self.assertEqual(search.headers.get("Allow"), "GET, HEAD, OPTIONS")
         head = self.expect(200, "HEAD", "/api/products?limit=1")
         self.assertEqual(head.body, b"")
         self.assertTrue(json.loads(self.expect(200, "GET", "/api/products?limit=1").text)["items"])

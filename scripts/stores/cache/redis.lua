@@ -16,14 +16,22 @@ local function done(answer, text, name)
   return true
 end
 
-function store.get(tenant, key, options)
-  local commands = options and options.stale and redis.replica or redis
-  return commands.get(key_of(tenant, key))
+local function get(key, options)
+  if not options then return redis.get(key) end
+  if options.wait_ms then return redis.within(options.wait_ms, options.stale, "GET", key) end
+  return (options.stale and redis.replica or redis).get(key)
 end
 
-function store.set(tenant, key, value, ttl_s)
+function store.get(tenant, key, options)
+  return get(key_of(tenant, key), options)
+end
+
+function store.set(tenant, key, value, ttl_s, options)
   local ttl, text, name = millis(ttl_s)
   if not ttl then return nil, text, name end
+  if options and options.wait_ms then
+    return done(redis.within(options.wait_ms, false, "SET", key_of(tenant, key), value, "PX", ttl))
+  end
   return done(redis.set(key_of(tenant, key), value, "PX", ttl))
 end
 
@@ -40,8 +48,8 @@ function store.delete(tenant, key)
   return done(redis.del(key_of(tenant, key)))
 end
 
-function store.generation(tenant, counter)
-  local answer, text, name = redis.get(key_of(tenant, "gen:" .. counter))
+function store.generation(tenant, counter, options)
+  local answer, text, name = get(key_of(tenant, "gen:" .. counter), options)
   if name then return nil, text, name end
   return tonumber(answer or 0)
 end

@@ -13,6 +13,7 @@ typedef struct rig {
     redis_access_t access;
     link_t *link;
     int ups, downs;
+    uint64_t span_ms; /* the options' */
     bool gone;
     char detail[REDIS_DETAIL_MAX];
 } rig_t;
@@ -37,6 +38,7 @@ static void dial(rig_t *rig, uint64_t connect_ms) {
     link_options_t options = {.loop = rig->loop,
         .access = &rig->access,
         .connect_ms = connect_ms,
+        .span_ms = rig->span_ms,
         .events = &EVENTS,
         .data = rig};
     snprintf(options.at.host, sizeof options.at.host, "127.0.0.1");
@@ -252,6 +254,30 @@ static void test_an_overdue_head_ends_the_connection(void **state) {
     tear_down(&rig);
 }
 
+/* Who is in a hurry gives up, and the server is not gone for that. */
+static void test_a_hurried_head_does_not(void **state) {
+    (void)state;
+    rig_t rig;
+    script_t script = {0};
+    call_t first, second;
+    set_up(&rig);
+    rig.span_ms = 3600000;
+    rig.fake.on_command = hold_back;
+    rig.fake.data = &script;
+    open_up(&rig);
+    submit(&rig, &first, "GET first", 5);
+    submit(&rig, &second, "GET second", 60000);
+    RIG_UNTIL(rig.loop, script.asked == 2);
+    link_forget(&first.command);
+    uint64_t later = loop_now(rig.loop) + 50;
+    RIG_UNTIL(rig.loop, loop_now(rig.loop) >= later);
+    fake_say(script.conn, "$5\r\nfirst\r\n$6\r\nsecond\r\n");
+    RIG_UNTIL(rig.loop, second.done);
+    assert_string_equal(second.text, "second");
+    assert_int_equal(rig.downs, 0);
+    tear_down(&rig);
+}
+
 static void test_an_answered_head_does_not(void **state) {
     (void)state;
     rig_t rig;
@@ -437,6 +463,7 @@ int main(void) {
         cmocka_unit_test(test_a_greeting_cut_at_every_byte),
         cmocka_unit_test(test_a_late_answer_reaches_nobody_else),
         cmocka_unit_test(test_an_overdue_head_ends_the_connection),
+        cmocka_unit_test(test_a_hurried_head_does_not),
         cmocka_unit_test(test_an_answered_head_does_not),
         cmocka_unit_test(test_asking_goes_right_before_its_command),
         cmocka_unit_test(test_pushes_take_nobodys_place),

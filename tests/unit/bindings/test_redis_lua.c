@@ -134,6 +134,15 @@ static void a_wait_ends_with_its_task(void **state) {
     assert_string_equal(run.text, "timeout");
 }
 
+static void a_wait_may_be_short(void **state) {
+    expect(state,
+        "local redis = require 'redis.native'\n"
+        "local _, _, one = redis.within(5, false, 'GET', 'k')\n"
+        "local _, _, two = redis.within(5, true, 'GET', 'k')\n"
+        "return one .. ' ' .. two .. ' ' .. tostring(pcall(redis.within, 0, false, 'GET', 'k'))",
+        "timeout timeout false");
+}
+
 static void two_cannot_wait_for_one_subscription(void **state) {
     expect(state,
         "local s = (require 'redis.native').subscribe('c')\n"
@@ -162,6 +171,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_script_has_its_digest, open_refused, close_place),
         cmocka_unit_test_setup_teardown(a_wait_can_be_cancelled, open_silent, close_place),
         cmocka_unit_test_setup_teardown(a_wait_ends_with_its_task, open_silent, close_place),
+        cmocka_unit_test_setup_teardown(a_wait_may_be_short, open_silent, close_place),
         cmocka_unit_test_setup_teardown(
             two_cannot_wait_for_one_subscription, open_silent, close_place),
         cmocka_unit_test_setup_teardown(
