@@ -171,7 +171,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(fixed_segments_win, open_router, close_router),
         cmocka_unit_test_setup_teardown(a_dead_end_goes_back, open_router, close_router),
-        cmocka_unit_test_setup_teardown(a_fixed_path_is_no_parameter_for_other_methods, open_router, close_router),
+        cmocka_unit_test_setup_teardown(
+            a_fixed_path_is_no_parameter_for_other_methods, open_router, close_router),
         cmocka_unit_test_setup_teardown(
             parameters_are_named_and_decoded, open_router, close_router),
         cmocka_unit_test_setup_teardown(
