@@ -63,6 +63,9 @@ test("a payment is added, found and changed", function(t, store)
     from = "pending" }))
   t.equal({ failed.status, failed.failureReason }, { "failed", "declined é" })
   t.equal(store.payment_get(tenant, added.id), failed)
+  local long = t.works(store.payment_set(tenant, added.id, { status = "failed", failureReason = ("é"):rep(400) }))
+  t.equal(long.failureReason, ("é"):rep(249), "as much as there is room for")
+  t.equal(store.payment_set(tenant, added.id, { status = "failed", failureReason = "a\255b\0" }).failureReason, "a?b ")
 end)
 
 test("a payment changes only from the state that was asked for", function(t, store)
@@ -106,7 +109,8 @@ test("what is no payment is refused", function(t, store)
   local tenant = t.uuid()
   for _, wrong in ipairs { { amount = 1.5 }, { amount = -1 }, { amount = 10 ^ 14 + 1 }, { amount = "10" },
     { currency = "usd" }, { currency = "XYZ" }, { orderId = "1" }, { intentId = "" }, { intentId = ("x"):rep(256) },
-    { intentId = "a\0b" }, { id = "no" }, { status = "" } } do
+    { intentId = "a\0b" },
+    { intentId = "a\255" }, { id = "no" }, { status = "" } } do
     t.fails("invalid", store.payment_add(tenant, payment(t, wrong)))
   end
   t.fails("invalid", store.payment_add(tenant))

@@ -8,11 +8,32 @@ local function is_whole(value, least, most)
   return type(value) == "number" and value >= least and value <= (most or WHOLE_MOST) and value % 1 == 0
 end
 
+-- As JSON text; nil when it cannot be.
+local function encoded(value)
+  local fine, result = pcall(json.encode, value)
+  return fine and result or nil
+end
+
+-- As UTF-8 without zero bytes, which is all that every engine takes.
+local function is_plain(value)
+  return not value:find "%z" and (not value:find "[\128-\255]" or encoded(value) ~= nil)
+end
+
 local function text(most)
   return function(value)
-    if type(value) == "string" and value ~= "" and #value <= most and not value:find "%z" then return value end
+    if type(value) == "string" and value ~= "" and #value <= most and is_plain(value) then return value end
     return nil, ("a text of 1 to %d bytes"):format(most)
   end
+end
+
+-- What others say went wrong is kept as far as there is room: it must not keep the failure from being noted.
+local NOTE_MOST = 500
+
+local function note(value)
+  local plain = tostring(value):gsub("%z", " ")
+  if not is_plain(plain) then plain = plain:gsub("[\128-\255]", "?") end
+  if #plain <= NOTE_MOST then return plain end
+  return (plain:sub(1, NOTE_MOST):gsub("[\192-\255][\128-\191]*$", ""))
 end
 
 local function whole(least, most)
@@ -28,6 +49,7 @@ local UUID = "^" .. ("%x"):rep(8) .. ("%-" .. ("%x"):rep(4)):rep(3) .. "%-" .. (
 local kinds = {
   text = text(255),
   long = text(500),
+  note = note,
   any = text(1024 * 1024),
   number = function(value) return type(value) == "number" and value or nil, "a number" end,
   whole = whole(0),
@@ -53,15 +75,16 @@ function kinds.currency(value)
 end
 
 function kinds.json(value)
-  local encoded = type(value) == "table" and json.encode(value)
-  if encoded then return encoded end
+  local result = type(value) == "table" and encoded(value)
+  if result then return result end
   return nil, "a table that JSON can hold"
 end
 
 -- { status, headers, body } as three columns' values.
 function kinds.answer(value)
   if type(value) == "table" and is_whole(value.status, 100) and type(value.body or "") == "string" then
-    return { status = value.status, headers = json.encode(json.object(value.headers or {})), body = value.body or "" }
+    local headers = encoded(json.object(value.headers or {}))
+    if headers then return { status = value.status, headers = headers, body = value.body or "" } end
   end
   return nil, "an answer with a status and a body"
 end

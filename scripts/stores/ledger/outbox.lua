@@ -70,7 +70,7 @@ return function(sql)
   end
 
   function calls.outbox_retry(engine, worker, entry, options)
-    local clean, text, name = fields.clean({ delay_ms = "whole", why = "long?" }, options)
+    local clean, text, name = fields.clean({ delay_ms = "whole", why = "note?" }, options)
     if not clean then return nil, text, name end
     local rows
     rows, text, name = engine.write("*", {

@@ -5,7 +5,7 @@ local unit = require "stores.ledger.unit"
 
 local PAYMENT = { id = "uuid?", orderId = "uuid", intentId = "text", amount = "amount", currency = "currency",
   status = "text?" }
-local CHANGE = { status = "text", failureReason = "long?", from = "texts?" }
+local CHANGE = { status = "text", failureReason = "note?", from = "texts?" }
 local REFUND = { id = "uuid?", paymentId = "uuid", refundId = "text", amount = "refund",
   currency = "currency?", reason = "long?" }
 local LIMIT, LIMIT_MOST = 100, 1000
