@@ -91,6 +91,17 @@ class Database(Way):
         self.check_way()
 
 
+class ByName(Way):
+    """Which may mean addresses where no Redis listens, too."""
+
+    @classmethod
+    def redis_url(cls):
+        return cls.redis.url.replace("127.0.0.1", "localhost")
+
+    def test_name(self):
+        self.check_way()
+
+
 class UnknownAuthority(Way):
     """A certificate that nobody vouches for is no Redis."""
 
