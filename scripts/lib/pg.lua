@@ -211,9 +211,14 @@ end
 -- Runs it once: whether run raised nothing, and what it or the transaction came to; then the failure of the
 -- transaction, if any.
 local function attempt(options, settings, run)
+  local begin = begin_of(settings)
   local lease, text, name = native.lease(options)
-  if not lease then return { n = 4, true, nil, text, name } end
-  lease:begin(begin_of(settings), name_of(settings, run))
+  if not lease then return pack(true, nil, text, name) end
+  local begun = pack(lease:begin(begin, name_of(settings, run)))
+  if failed(begun, 1) then
+    lease:close(false)
+    return pack(true, unpack(begun, 1, begun.n))
+  end
   local tx, state = transaction_of(lease, options)
   local results = pack(pcall(run, tx))
   local failure = state.failure
@@ -347,8 +352,8 @@ function make.copy_out(options)
   return function(sql)
     local lease, text, name = native.lease(options)
     if not lease then problem.of_failure(text, name) end
-    lease:begin("BEGIN READ ONLY", "copy_out")
-    local started, why, what = lease:start(options)
+    local started, why, what = lease:begin("BEGIN READ ONLY", "copy_out")
+    if started then started, why, what = lease:start(options) end
     if not started then
       lease:close(false)
       problem.of_failure(why, what)
