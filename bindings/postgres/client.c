@@ -117,7 +117,8 @@ int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned) {
     if (postgres->closing) return ERR_CLOSED;
     if (query->count < 1 || query->count > POSTGRES_STATEMENTS_MAX)
         return refuse(query, "a query has from 1 to 1000 statements");
-    if (query->tenant.len > TENANT_MAX || memchr(query->tenant.ptr, '\0', query->tenant.len))
+    span_t tenant = query->tenant;
+    if (tenant.len > TENANT_MAX || (tenant.len && memchr(tenant.ptr, '\0', tenant.len)))
         return refuse(query, "the tenant is not one");
     if (query->chunk && !owned)
         return refuse(query, "rows as they come need a connection of one's own");

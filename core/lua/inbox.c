@@ -19,6 +19,7 @@ typedef struct message {
 
 typedef struct inbox_wait {
     await_t await;
+    await_ops_t ops;    /* with the inbox's name; the inbox may go before the wait */
     inbox_t *inbox;     /* NULL once it waits no more */
     message_t *message; /* what it got */
 } wait_t;
@@ -125,7 +126,8 @@ static int next(lua_State *L, uint64_t wait_ms) {
     if (inbox->next) luaL_error(L, "something waits for this subscription already");
     wait_t *wait = calloc(1, sizeof *wait);
     if (!wait) return await_push_error(L, ERR_NO_MEMORY, NULL);
-    await_begin(L, &wait->await, &inbox->ops, wait_ms);
+    wait->ops = (await_ops_t){push, cancel, release, inbox->name};
+    await_begin(L, &wait->await, &wait->ops, wait_ms);
     wait->inbox = inbox;
     inbox->next = wait;
     hand_over(inbox);
@@ -167,7 +169,6 @@ void inbox_push(lua_State *L) {
 }
 
 void inbox_give(lua_State *L, inbox_t *inbox) {
-    inbox->ops = (await_ops_t){push, cancel, release, inbox->name};
     list_init(&inbox->messages);
     *(inbox_t **)lua_touserdata(L, -1) = inbox;
 }

@@ -10,7 +10,7 @@
    nil, text, "timeout" at the end of the task's time. Its methods: next(ms), close(). */
 typedef struct inbox inbox_t;
 struct inbox {
-    const char *name;              /* "redis.subscribe", as await_ops_t's */
+    const char *name;              /* "redis.subscribe", as await_ops_t's; static */
     void (*close)(inbox_t *inbox); /* ends the subscription and frees what the inbox is in */
     bool gaps;                     /* the script wants to know of them */
 
@@ -18,7 +18,6 @@ struct inbox {
     list_t messages;
     size_t count, bytes;
     struct inbox_wait *next; /* who waits for a message */
-    await_ops_t ops;
 };
 
 /* Makes the metatable; may raise; may be called again. */
