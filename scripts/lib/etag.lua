@@ -51,12 +51,22 @@ function etag.condition(req)
   return function(resource) return require_match(wanted, resource.version) end
 end
 
--- 200 with the resource, or 304 when the request's If-None-Match names this version.
+-- 304 when the request's If-None-Match names this version.
+local function unchanged(req, headers)
+  local known = req.headers["if-none-match"]
+  return known and names(known, headers.ETag, true) and answer.empty(304, headers)
+end
+
+-- 200 with the resource, or 304.
 function etag.answer(req, resource, version)
   local headers = { ETag = etag.of(version) }
-  local known = req.headers["if-none-match"]
-  if known and names(known, headers.ETag, true) then return answer.empty(304, headers) end
-  return answer.json(200, resource, headers)
+  return unchanged(req, headers) or answer.json(200, resource, headers)
+end
+
+-- The same with the resource as JSON.
+function etag.answer_text(req, text, version)
+  local headers = { ETag = etag.of(version), ["Content-Type"] = "application/json" }
+  return unchanged(req, headers) or answer.text(200, text, headers)
 end
 
 return etag

@@ -13,9 +13,12 @@ local CHANNEL = "changed"
 local COPIES_MOST, FLIGHT_MS, RUN_MS = 1000, 500, 50000
 -- Two keys that were cached at the same time do not have to be loaded at the same time again.
 local JITTER = 0.1
+-- Above every version.
+local GONE = 2 ^ 53
 
-local copies, count = {}, 0 -- id → { text, fresh_until, stale_until }
-local flights = {}          -- id → { signal, over_at, text, error }
+-- `stored` is what the cache role holds: JSON, behind its version where there is one.
+local copies, count = {}, 0 -- id → { stored, fresh_until, stale_until }
+local flights = {}          -- id → { signal, over_at, stored, error }
 local wanted = {}           -- id → what is to be loaded again in the background
 local wake = signal.new()
 local listeners = {}
@@ -29,8 +32,15 @@ local function jittered(seconds)
   return seconds * (1 - JITTER * math.random())
 end
 
-local function decoded(text)
-  local value = json.decode(text)
+-- The JSON and the version.
+local function split(stored, options)
+  if not options.version then return stored end
+  local version, text = stored:match "^(%d+) (.*)$"
+  return text, tonumber(version)
+end
+
+local function decoded(stored, options)
+  local value = json.decode((split(stored, options)))
   if value == json.null then return nil end
   return value
 end
@@ -44,7 +54,7 @@ local function forget(id)
   copies[id], flights[id] = nil, nil
 end
 
-local function remember(id, text, options)
+local function remember(id, stored, options)
   if not options.copy then return end
   if not copies[id] then count = count + 1 end
   if count > COPIES_MOST then
@@ -52,13 +62,12 @@ local function remember(id, text, options)
     count = 1
   end
   local fresh_until = clock.now_ms() + jittered(options.ttl_s) * 1000
-  copies[id] = { text = text, fresh_until = fresh_until, stale_until = fresh_until + (options.stale_s or 0) * 1000 }
+  copies[id] = { stored = stored, fresh_until = fresh_until, stale_until = fresh_until + (options.stale_s or 0) * 1000 }
 end
 
 -- A change between the load and the write would leave the old value behind: the generation tells, and the value goes.
-local function put(tenant, key, text, options, before)
-  local seconds = text == "null" and options.negative_s or options.ttl_s
-  shortcut.set(tenant, key, text, jittered(seconds))
+local function put(tenant, key, text, seconds, before)
+  shortcut.set(tenant, key, text, seconds)
   if not before or shortcut.generation(tenant, key) == before then return true end
   stores.cache.delete(tenant, key)
   return false
@@ -66,9 +75,19 @@ end
 
 -- What was loaded, into the cache and perhaps a copy of it here, unless a change was heard of meanwhile.
 local function keep(flight, id, tenant, key, options, before)
-  local absent, kept = flight.text == "null", true
-  if not absent or options.negative_s then kept = put(tenant, key, flight.text, options, before) end
-  if kept and not absent and flights[id] == flight then remember(id, flight.text, options) end
+  local text, version = split(flight.stored, options)
+  local absent = text == "null"
+  local seconds = absent and options.negative_s or options.ttl_s
+  if absent and not options.negative_s then return end
+  if version then return shortcut.set_newer(tenant, key, version, text, jittered(seconds)) end
+  local kept = put(tenant, key, text, jittered(seconds), before)
+  if kept and not absent and flights[id] == flight then remember(id, text, options) end
+end
+
+local function stored_of(value, options)
+  local text = value == nil and "null" or json.encode(value)
+  if not options.version then return text end
+  return ("%d %s"):format(value == nil and 0 or options.version(value), text)
 end
 
 -- The one that loads; its outcome is that of all who wait, who do not wait for the cache as well. away: the cache has
@@ -78,13 +97,13 @@ local function lead(id, tenant, key, options, fetch, away)
   flights[id] = flight
   local before = options.copy and not away and shortcut.generation(tenant, key) or nil
   local ok, value = pcall(fetch)
-  if ok then flight.text = value == nil and "null" or json.encode(value) end
+  if ok then flight.stored = stored_of(value, options) end
   flight.over_at, flight.error = clock.now_ms(), value
   flight.signal:fire()
   if ok and not away then keep(flight, id, tenant, key, options, before) end
   if flights[id] == flight then flights[id] = nil end
   if not ok then error(value, 0) end
-  return value
+  return flight.stored, value
 end
 
 -- The one that loads may be gone half way, its time being over: after a while one of those who wait does it.
@@ -96,8 +115,8 @@ local function fly(id, ...)
   local flight = flights[id]
   while flight and not is_gone(flight) do
     if flight.over_at or flight.signal:wait(FLIGHT_MS) or flight.over_at then
-      if not flight.text then error(flight.error, 0) end
-      return decoded(flight.text)
+      if not flight.stored then error(flight.error, 0) end
+      return flight.stored
     end
     if flights[id] == flight then break end
     flight = flights[id]
@@ -116,6 +135,24 @@ local function copy_of(id, tenant, key, options, fetch)
   return copy
 end
 
+-- What the cache role holds of a key or would hold, and the value, when it has just been loaded.
+local function find(tenant, key, options, fetch)
+  local id = id_of(tenant, key)
+  local copy = options.copy and copy_of(id, tenant, key, options, fetch)
+  if copy then return copy.stored end
+  local stored, _, failure = shortcut.get(tenant, key, options)
+  if stored then
+    remember(id, stored, options)
+    return stored
+  end
+  local ok, value
+  ok, stored, value = pcall(fly, id, tenant, key, options, fetch, failure ~= nil)
+  if ok then return stored, value end
+  copy = copies[id]
+  if not copy or clock.now_ms() >= copy.stale_until then error(stored, 0) end
+  return copy.stored
+end
+
 -- The value of a key: from a copy, from the cache role, or from fetch(), which returns it (plain data, or nil) or
 -- raises. options:
 --   ttl_s       how long it is kept
@@ -123,20 +160,27 @@ end
 --   copy        keep a copy in this process too; then every change must be told by read_through.changed
 --   stale_s     how long the copy may be served beyond ttl_s, while a new one is loaded or cannot be
 --   stale       a replica of the cache may answer: for keys whose value never changes
+--   version     version(value) is a number that grows with each change: then whoever changes the value puts the new one
+--               there with read_through.renew, and who has loaded an older one meanwhile does not overwrite it
 function read_through.get(tenant, key, options, fetch)
-  local id = id_of(tenant, key)
-  local copy = options.copy and copy_of(id, tenant, key, options, fetch)
-  if copy then return decoded(copy.text) end
-  local text, _, failure = shortcut.get(tenant, key, options)
-  if text then
-    remember(id, text, options)
-    return decoded(text)
-  end
-  local ok, value = pcall(fly, id, tenant, key, options, fetch, failure ~= nil)
-  if ok then return value end
-  copy = copies[id]
-  if not copy or clock.now_ms() >= copy.stale_until then error(value, 0) end
-  return decoded(copy.text)
+  local stored, value = find(tenant, key, options, fetch)
+  if value ~= nil then return value end
+  return decoded(stored, options)
+end
+
+-- The same as JSON, as it is kept, and its version; nil when there is none.
+function read_through.text(tenant, key, options, fetch)
+  local text, version = split((find(tenant, key, options, fetch)), options)
+  if text ~= "null" then return text, version end
+end
+
+-- Puts the value of a versioned key there after a change, unless there is a newer one; nil after it was removed for
+-- good. Returns nil when the cache is away: until options.ttl_s have passed it may hold an older one.
+function read_through.renew(tenant, key, options, value)
+  local version = value == nil and GONE or options.version(value)
+  local text = value == nil and "null" or json.encode(value)
+  flights[id_of(tenant, key)] = nil -- what is on its way may be older
+  return stores.cache.set_newer(tenant, key, version, text, options.ttl_s)
 end
 
 local function tell(tenant, key)

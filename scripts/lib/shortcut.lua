@@ -46,6 +46,10 @@ function shortcut.set(tenant, key, text, ttl_s)
   return ask(stores.cache.set, tenant, key, text, ttl_s, { wait_ms = limits.wait_ms })
 end
 
+function shortcut.set_newer(tenant, key, version, text, ttl_s)
+  return ask(stores.cache.set_newer, tenant, key, version, text, ttl_s)
+end
+
 function shortcut.generation(tenant, name)
   return ask(stores.cache.generation, tenant, name, { wait_ms = limits.wait_ms })
 end

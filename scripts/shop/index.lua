@@ -6,6 +6,7 @@
 local audit = require "shop.audit"
 local generation = require "shop.generation"
 local problem = require "lib.problem"
+local shelf = require "shop.shelf"
 local stores = require "stores"
 
 local index = {}
@@ -20,6 +21,17 @@ local function note_prices(tenant_id, products)
     for _, record in ipairs(product.audits or {}) do records[#records + 1] = record end
   end
   return audit.write(tenant_id, records)
+end
+
+-- Puts the products on the shelf. Returns { id = true } of those that are there: once it has failed, the others are
+-- left to the sweep, so that nobody waits for each of them.
+local function shelve(tenant_id, products)
+  local there = {}
+  for _, product in ipairs(products) do
+    if not shelf.put(tenant_id, product) then break end
+    there[product.id] = true
+  end
+  return there
 end
 
 -- Clears the mark of one indexed product, unless a change of its price is not noted. Returns the product to index again
@@ -39,17 +51,19 @@ local function settle(tenant_id, product, noted)
   return newer
 end
 
--- Brings the products' latest states into the index. Lists have changed already, searches have when it is done. Returns
--- false when a mark has stayed although its product is indexed.
+-- Brings the products' latest states onto the shelf and into the index. Lists have changed already, searches have when
+-- it is done. Returns false when a mark has stayed although its product is indexed.
 function index.put(tenant_id, products)
   generation.raise(tenant_id)
   local left, settled = products, true
   for _ = 1, 5 do
     if #left == 0 then break end
+    local shelved = shelve(tenant_id, left)
     problem.check(stores.search.put_many(tenant_id, left))
     local again, noted = {}, note_prices(tenant_id, left)
     for _, product in ipairs(left) do
-      local newer = settle(tenant_id, product, noted)
+      local newer = false
+      if shelved[product.id] then newer = settle(tenant_id, product, noted) end
       settled = settled and newer ~= false
       again[#again + 1] = newer or nil
     end

@@ -5,6 +5,7 @@ local index = require "shop.index"
 local problem = require "lib.problem"
 local read_through = require "lib.read_through"
 local schema = require "schema.product"
+local shelf = require "shop.shelf"
 local stores = require "stores"
 
 local products = {}
@@ -27,6 +28,11 @@ end
 
 function products.get(tenant, id)
   return problem.check(stores.documents.get(tenant.id, COLLECTION, id))
+end
+
+-- The product's JSON as clients see it, which may come from the cache, and its version; nil without such a product.
+function products.text(tenant, id)
+  return shelf.get(tenant.id, id, function() return products.get(tenant, id) end)
 end
 
 function products.by_sku(tenant, sku)
@@ -232,7 +238,10 @@ function products.remove(tenant, id, match)
       index.remove(tenant.id, id)
       problem.check(audit.write(tenant.id, marked.audits or {}))
       local done, text, name = stores.documents.delete(tenant.id, COLLECTION, id, { version = product.version })
-      if done or name == "not_found" then return generation.raise(tenant.id) end
+      if done or name == "not_found" then
+        shelf.drop(tenant.id, id)
+        return generation.raise(tenant.id)
+      end
       if name ~= "precondition_failed" then problem.of_failure(text, name) end
     end
   end

@@ -32,6 +32,8 @@ contract.cache = {
   set = { "tenant, key, text, ttl_s, { wait_ms }", "true", { "invalid" } },
   -- true when the key was free, and is now taken
   add = { "tenant, key, text, ttl_s", "boolean", { "invalid" } },
+  -- Kept as "VERSION TEXT", unless what is there has this version or a higher one: then false. Whole numbers.
+  set_newer = { "tenant, key, version, text, ttl_s", "boolean", { "invalid" } },
   delete = { "tenant, key", "true", {} },
   -- a counter that only grows; 0 before its first bump
   generation = { "tenant, name, { wait_ms }", "number", {} },

@@ -64,6 +64,8 @@ function cache.get(tenant, key, options) end
 function cache.set(tenant, key, text, ttl_s) end
 ---@return boolean taken
 function cache.add(tenant, key, text, ttl_s) end
+---@return boolean kept
+function cache.set_newer(tenant, key, version, text, ttl_s) end
 function cache.delete(tenant, key) end
 ---@return integer
 function cache.generation(tenant, name) end

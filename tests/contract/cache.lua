@@ -52,6 +52,26 @@ test("only one of many adds a key", function(t, store)
   t.equal(store.add(tenant, "lock", "again", DAY), true)
 end)
 
+test("of versions the highest stays", function(t, store)
+  local tenant, calls = t.uuid(), {}
+  t.equal(store.set_newer(tenant, "product:p", 9, "nine", DAY), true)
+  t.equal(store.get(tenant, "product:p"), "9 nine")
+  t.equal(store.set_newer(tenant, "product:p", 9, "again", DAY), false)
+  t.equal(store.set_newer(tenant, "product:p", 8, "eight", DAY), false)
+  t.equal(store.set_newer(tenant, "product:p", 10, "ten 11", DAY), true)
+  for i = 1, 20 do
+    calls[i] = function() return store.set_newer(tenant, "product:q", i % 7, tostring(i % 7), DAY) end
+  end
+  for _, result in ipairs(wait_all(calls)) do t.ok(result.ok and type(result[1]) == "boolean", "an answer") end
+  t.equal({ store.get(tenant, "product:p"), store.get(tenant, "product:q") }, { "10 ten 11", "6 6" })
+  t.equal(store.set_newer(tenant, "product:p", 2 ^ 53, "gone", 0.001), true)
+  until_equal(t, nil, function() return (store.get(tenant, "product:p")) end)
+  t.equal(store.set_newer(tenant, "product:p", 0, "anew", DAY), true)
+  t.works(store.set(tenant, "product:p", "no version", DAY))
+  t.equal(store.set_newer(tenant, "product:p", 1, "one", DAY), true)
+  t.fails("invalid", store.set_newer(tenant, "product:p", 2, "two", 0))
+end)
+
 test("what has expired is gone and may be added again", function(t, store)
   local tenant = t.uuid()
   t.works(store.set(tenant, "short", "x", 0.001))

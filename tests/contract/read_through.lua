@@ -203,4 +203,35 @@ test("while one waits for a cache that is slow, others do without", function(t)
   end)
 end)
 
+local VERSIONED = { ttl_s = DAY, negative_s = DAY, version = function(value) return value.version end }
+
+test("a versioned value is served as the JSON that is kept", function(t, read_through)
+  local tenant, from = t.uuid(), source { version = 3, name = "Tent" }
+  for _ = 1, 2 do
+    t.equal({ read_through.text(tenant, "product:p", VERSIONED, from.fetch) }, { '{"name":"Tent","version":3}', 3 })
+    t.equal(read_through.get(tenant, "product:p", VERSIONED, from.fetch).name, "Tent")
+  end
+  t.equal({ from.asked, stores.cache.get(tenant, "product:p") }, { 1, '3 {"name":"Tent","version":3}' })
+  from.value = nil
+  for _ = 1, 2 do t.equal(read_through.text(tenant, "product:none", VERSIONED, from.fetch), nil) end
+  t.equal({ from.asked, stores.cache.get(tenant, "product:none") }, { 2, "0 null" })
+end)
+
+test("who has loaded an older version does not bring it back", function(t, read_through)
+  local tenant = t.uuid()
+  local function write_meanwhile(value)
+    return function()
+      t.works(read_through.renew(tenant, "product:p", VERSIONED, value))
+      return { version = 3 }
+    end
+  end
+  t.equal(read_through.get(tenant, "product:p", VERSIONED, write_meanwhile { version = 4 }).version, 3)
+  t.equal(read_through.get(tenant, "product:p", VERSIONED, error).version, 4)
+  t.works(read_through.renew(tenant, "product:p", VERSIONED, { version = 2 }))
+  t.equal(read_through.get(tenant, "product:p", VERSIONED, error).version, 4)
+  t.works(read_through.renew(tenant, "product:p", VERSIONED, nil))
+  t.equal(read_through.text(tenant, "product:p", VERSIONED, error), nil)
+  t.equal(read_through.renew(tenant, "product:p", VERSIONED, { version = 5 }), false)
+end)
+
 return tests

@@ -44,6 +44,22 @@ function store.add(tenant, key, value, ttl_s)
   return answer ~= nil
 end
 
+local NEWER = redis.script [[
+local stored = redis.call('GET', KEYS[1])
+if stored and (tonumber(string.match(stored, '^%d+')) or -1) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return 1
+]]
+
+function store.set_newer(tenant, key, version, value, ttl_s)
+  local ttl, text, name = millis(ttl_s)
+  if not ttl then return nil, text, name end
+  local answer
+  answer, text, name = NEWER({ key_of(tenant, key) }, { version, value, ttl })
+  if name then return nil, text, name end
+  return answer == 1
+end
+
 function store.delete(tenant, key)
   return done(redis.del(key_of(tenant, key)))
 end

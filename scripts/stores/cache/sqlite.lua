@@ -15,6 +15,8 @@ local GET = "SELECT value FROM texts WHERE tenant = ? AND key = ? AND expires_at
 local SET = "INSERT INTO texts (tenant, key, value, expires_at) VALUES (?, ?, ?, now_ms() + ?) "
   .. "ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at"
 local ADD = SET .. " WHERE texts.expires_at <= now_ms()"
+-- A text that begins with a number is that number here.
+local NEWER = ADD .. " OR CAST(texts.value AS INTEGER) < CAST(excluded.value AS INTEGER)"
 local GENERATION = "SELECT n FROM generations WHERE tenant = ? AND name = ?"
 local BUMP = "INSERT INTO generations (tenant, name, n) VALUES (?, ?, 1) "
   .. "ON CONFLICT (tenant, name) DO UPDATE SET n = n + 1 RETURNING n"
@@ -37,13 +39,21 @@ function store.set(db, tenant, key, value, ttl_s)
   return true
 end
 
-function store.add(db, tenant, key, value, ttl_s)
+local function set_if(db, statement, tenant, key, value, ttl_s)
   local ttl, text, name = millis(ttl_s)
   if not ttl then return nil, text, name end
   local changes
-  changes, text, name = db:exec(ADD, { tenant, key, value, ttl })
+  changes, text, name = db:exec(statement, { tenant, key, value, ttl })
   if not changes then return nil, text, name end
   return changes == 1
+end
+
+function store.add(db, tenant, key, value, ttl_s)
+  return set_if(db, ADD, tenant, key, value, ttl_s)
+end
+
+function store.set_newer(db, tenant, key, version, value, ttl_s)
+  return set_if(db, NEWER, tenant, key, ("%d %s"):format(version, value), ttl_s)
 end
 
 function store.delete(db, tenant, key)
