@@ -183,7 +183,7 @@ static void on_start(deferred_t *start) {
 
 /* Takes over the function. */
 static run_t *run_new(waiting_t *waiting, double extra_ms) {
-    const task_t *task = waiting->await.task;
+    task_t *task = waiting->await.task;
     run_t *run = calloc(1, sizeof *run);
     if (!run) return NULL;
     const char *id = task_request_id(task);

@@ -340,7 +340,7 @@ static int fail(call_t *call, int err) {
     return await_push_error(call->L, err, call->why[0] ? call->why : NULL);
 }
 
-void quote_note(const task_t *task, const quote_t *quote) {
+void quote_note(task_t *task, const quote_t *quote) {
     request_t *request = server_request_of(task);
     const char *hash = quote->edition;
     if (request) request->edition = arena_dup(&request->exchange->arena, hash, strlen(hash) + 1);

@@ -14,6 +14,6 @@ int luaopen_rules(lua_State *L);
 /* Pushes such a quote. May raise. */
 void quote_push(lua_State *L, const quote_t *quote, bool explain);
 /* Notes the edition for the log line of the request that the task works for, if it does. */
-void quote_note(const task_t *task, const quote_t *quote);
+void quote_note(task_t *task, const quote_t *quote);
 
 #endif

@@ -116,9 +116,10 @@ static int push_handler(lua_State *L, void *data) {
 /* By its address a task is known for a handler's. */
 static const task_ops_t HANDLER = {.done = on_done};
 
-request_t *server_request_of(const task_t *task) {
-    if (task && task_get_ops(task) == &HANDLER) return task_user(task);
-    return detach_request(task);
+request_t *server_request_of(task_t *task) {
+    const task_t *root = task ? task_root(task) : NULL;
+    if (root && task_get_ops(root) == &HANDLER) return task_user(root);
+    return detach_request(root);
 }
 
 static void run_handler(request_t *request) {

@@ -20,7 +20,7 @@ void server_forget_tenants(server_t *server);
 request_t *server_find(server_t *server, double handle);
 /* The request whose API handler the task runs, or a function that it has detached; NULL for any other task, and for
    NULL. */
-request_t *server_request_of(const task_t *task);
+request_t *server_request_of(task_t *task);
 /* Newer settings of a tenant have been seen. */
 void server_adopt(server_t *server, settings_t *settings);
 /* Buffers for the answer being built, emptied by this call. */

@@ -289,20 +289,20 @@ void task_cancel(task_t *task) {
 
 /* Waiting */
 
-static task_t *root_of(task_t *task) {
+task_t *task_root(task_t *task) {
     while (task->parent != NULL)
         task = task->parent;
     return task;
 }
 
 task_t *task_bind(lua_State *L, task_bond_t *bond) {
-    task_t *root = root_of(vm_of(L)->running);
+    task_t *root = task_root(vm_of(L)->running);
     list_push(&root->bonds, &bond->node);
     return root;
 }
 
 static bool count_wait(task_t *task) {
-    task_t *root = root_of(task);
+    task_t *root = task_root(task);
     if (root->waits_most == 0) return true;
     if (root->waits < root->waits_most) {
         root->waits++;
@@ -371,12 +371,12 @@ uint64_t task_deadline(const task_t *task) {
     return task->deadline_ms;
 }
 bool task_waits_left(const task_t *task) {
-    const task_t *root = root_of((task_t *)task);
+    const task_t *root = task_root((task_t *)task);
     return root->waits_most == 0 || root->waits < root->waits_most;
 }
 
 bool task_waits_spent(const task_t *task) {
-    return root_of((task_t *)task)->waits_spent;
+    return task_root((task_t *)task)->waits_spent;
 }
 
 uint64_t task_waited_ns(const task_t *task, const char *prefix) {

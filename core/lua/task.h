@@ -46,6 +46,8 @@ task_t *task_start(
 void task_cancel(task_t *task);
 /* From ops->leave: the task ends with TASK_ERROR and this text (copied), whatever its script made of it. */
 void task_break(task_t *task, const char *text);
+/* The outermost task above this one, itself unless it is a child of wait_all. */
+task_t *task_root(task_t *task);
 /* The task that runs in the VM of L now (also in a coroutine its script made), NULL outside of one. */
 task_t *task_of(lua_State *L);
 void *task_user(const task_t *task);

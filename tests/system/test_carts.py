@@ -7,21 +7,22 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import Case, main  # noqa: E402
+from lib.probe import write  # noqa: E402
 
 ADDRESS = {"line1": "1 Main St", "city": "Chicago", "state": "IL", "postalCode": "60601", "country": "US"}
 
 
-class Carts(Case):
+class CartCase(Case):
     number = 0
 
     @classmethod
     def new_session(cls):
-        Carts.number += 1
-        return f"session-of-a-test-{Carts.number:04}"
+        CartCase.number += 1
+        return f"session-of-a-test-{CartCase.number:04}"
 
     def product(self, tenant="acme", **fields):
-        Carts.number += 1
-        body = {"name": f"Thing {Carts.number}", "sku": f"THING-{Carts.number}", "price": "10.00", "stock": 10,
+        CartCase.number += 1
+        body = {"name": f"Thing {CartCase.number}", "sku": f"THING-{CartCase.number}", "price": "10.00", "stock": 10,
                 "category": ["Things"]}
         body.update(fields)
         return self.expect(201, "POST", "/api/products", json=body, key="owner", tenant=tenant).json
@@ -40,6 +41,8 @@ class Carts(Case):
         self.assertEqual(sum(round(item["subtotal"] * 100) for item in cart["items"]), cents["subtotal"])
         return cart
 
+
+class Carts(CartCase):
     def test_an_empty_cart(self):
         cart = self.cart(self.new_session())
         self.assertEqual((cart["items"], cart["codes"], cart["currency"], cart["total"]), ([], [], "USD", 0))
@@ -198,6 +201,34 @@ class Carts(Case):
     def test_unknown_parameters_are_named(self):
         wrong = self.expect(400, "GET", "/api/cart?verbose=1", session=self.new_session())
         self.assertIn("verbose", wrong.json["detail"])
+
+
+class Unpriced(CartCase):
+    """A shop whose shipping rule passes its samples and fails on one product; there is no edition before it."""
+
+    @classmethod
+    def make_server(cls):
+        server = super().make_server()
+        path = os.path.join(server.tenants, "acme", "shipping.lua")
+        with open(path, encoding="utf-8") as source:
+            rule = source.read()
+        head, body = rule.split("return function(cart, ctx)\n")
+        trap = '  for _, line in ipairs(cart.items) do if line.sku == "BROKEN" then error("no rate") end end\n'
+        write(path, head + "return function(cart, ctx)\n" + trap + body)
+        return server
+
+    def test_shipping_cannot_be_chosen_for_a_cart_without_a_price(self):
+        session, broken = self.new_session(), self.product(sku="BROKEN")
+        cart = self.add(session, broken)
+        self.assertEqual(cart["priced"], False)
+        self.assertNotIn("total", cart)
+        refused = self.expect(503, "PUT", "/api/cart/shipping", json={"option": "std"}, session=session)
+        self.assertRegex(refused.headers.get("Retry-After", ""), r"^\d+$")
+        after = self.cart(session)
+        self.assertEqual((after["version"], after.get("shippingOption")), (cart["version"], None))
+        self.expect(200, "DELETE", "/api/cart/items/" + broken["id"], session=session)
+        self.add(session, self.product())
+        self.expect(200, "PUT", "/api/cart/shipping", json={"option": "std"}, session=session)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,19 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import Case, main  # noqa: E402
+from lib.probe import write  # noqa: E402
 from lib.server import eventually  # noqa: E402
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+BESIDE = """  routes = {
+    ["GET /api/beside"] = function(req)
+      local results = wait_all {
+        function() return assert(rules.price(req.tenant, { items = {} })) end,
+        function() sleep(1) end,
+      }
+      return { edition = results[1][1].ruleEdition }
+    end,
+"""
 SECRETS = ("demo-owner-acme", "session-in-a-cookie-0001", "session-in-a-header-0001", "secret-in-the-query",
            "secret-in-the-body", "secret-in-the-agent")
 
@@ -52,6 +62,15 @@ class NetCase(Case):
 
 class Net(NetCase):
     settings = {"host": "127.0.0.1,::1"} if has_ipv6() else {}
+
+    @classmethod
+    def make_server(cls):
+        server = super().make_server()
+        path = os.path.join(server.scripts, "main.lua")
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        write(path, text.replace("  routes = {\n", BESIDE, 1))
+        return server
 
     @classmethod
     def prepare(cls):
@@ -185,6 +204,11 @@ class Net(NetCase):
             self.assertEqual(answer.status, 200)
             self.assertRegex(line["ruleEdition"], r"^[0-9a-f]{64}$")
             self.assertEqual(line["ruleEdition"], answer.json["ruleEdition"])
+
+    def test_so_does_one_that_was_priced_beside_something_else(self):
+        answer, line = self.asked("GET", "/api/beside")
+        self.assertRegex(answer.json["edition"], r"^[0-9a-f]{64}$")
+        self.assertEqual(line["ruleEdition"], answer.json["edition"])
 
     def test_no_secret_is_logged(self):
         headers = {"Cookie": "perigee_session=session-in-a-cookie-0001", "User-Agent": "secret-in-the-agent",
