@@ -1,19 +1,13 @@
 /* dial.c: makes a connection: names looked up off the loop, hosts and their addresses tried in turn. libpq could walk
    through the hosts itself, but it would look names up where it stands, and wait for ever for a host that is silent. */
 #include "postgres/dial.h"
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/lookup.h"
 #include "postgres/fault.h"
 
 #define WHY_MAX 200
-
-/* Outlives the dial when it cannot be cancelled. */
-typedef struct lookup {
-    uv_getaddrinfo_t request;
-    postgres_dial_t *dial; /* NULL: nobody waits */
-} lookup_t;
 
 struct postgres_dial {
     loop_t *loop;
@@ -60,10 +54,7 @@ static void drop_attempt(postgres_dial_t *dial) {
 }
 
 static void drop_lookup(postgres_dial_t *dial) {
-    if (dial->lookup) {
-        dial->lookup->dial = NULL;
-        uv_cancel((uv_req_t *)&dial->lookup->request); /* one that runs already ends by itself */
-    }
+    if (dial->lookup) lookup_stop(dial->lookup);
     dial->lookup = NULL;
     if (dial->found) freeaddrinfo(dial->found);
     dial->found = dial->next = NULL;
@@ -224,38 +215,21 @@ static void next_address(postgres_dial_t *dial) {
         attempt(dial, address, left);
 }
 
-static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
-    lookup_t *lookup = request->data;
-    postgres_dial_t *dial = lookup->dial;
-    free(lookup);
-    if (!dial) {
-        if (found) freeaddrinfo(found);
-        return;
-    }
+static void on_looked_up(void *data, int err, struct addrinfo *found) {
+    postgres_dial_t *dial = data;
     dial->lookup = NULL;
     deadline_clear(&dial->limit);
     dial->found = dial->next = found;
-    if (status < 0) postgres_sentence(dial->why, sizeof dial->why, uv_strerror(status));
+    if (err) postgres_sentence(dial->why, sizeof dial->why, uv_strerror(err));
     next_address(dial);
 }
 
 static void look_up(postgres_dial_t *dial, const char *name) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    lookup_t *lookup = malloc(sizeof *lookup);
-    int err = UV_ENOMEM;
-    if (lookup) {
-        *lookup = (lookup_t){.dial = dial};
-        lookup->request.data = lookup;
-        err =
-            uv_getaddrinfo(loop_uv(dial->loop), &lookup->request, on_looked_up, name, NULL, &hints);
-    }
-    if (err) {
-        free(lookup);
+    int err = lookup_start(&dial->lookup, dial->loop, name, 0, on_looked_up, dial);
+    if (err)
         fail_attempt(dial, uv_strerror(err));
-        return;
-    }
-    dial->lookup = lookup;
-    limit_attempt(dial, 1);
+    else
+        limit_attempt(dial, 1);
 }
 
 static bool is_address(const char *name) {
