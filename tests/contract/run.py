@@ -89,6 +89,11 @@ def on_postgres(report):
         subprocess.run([PROGRAM, "migrate"], cwd=ROOT, env=dict(os.environ, **settings), check=True,
                        timeout=DEADLINE_S, stdout=subprocess.DEVNULL)
         report.engine("postgres", roles, settings, more=["outbox"])
+    if "postgres" not in roles:
+        return
+    with postgres.Single() as server, postgres.Bouncer(server) as bouncer:
+        settings = {"PERIGEE_POSTGRES_URL": bouncer.url, "PERIGEE_POSTGRES_LISTEN_URL": server.url}
+        report.engine("postgres behind pgbouncer", ["postgres"], {"PERIGEE_REDIS_URL": "", **settings}, more=[])
 
 
 def main():
