@@ -116,13 +116,28 @@ CREATE TABLE outbox (
   kind VARCHAR(255) NOT NULL,
   payload JSON NOT NULL,
   tries INTEGER NOT NULL DEFAULT 0,
+  head SMALLINT NOT NULL,
   due_at TIMESTAMP WITH TIME ZONE NOT NULL,
   worker VARCHAR(255),
-  lease_until TIMESTAMP WITH TIME ZONE,
   why VARCHAR(500),
   created_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 CREATE INDEX idx_outbox_key ON outbox (tenant_id, key, entry);
+CREATE UNIQUE INDEX outbox_head ON outbox (tenant_id, key) WHERE head = 1;
+CREATE INDEX idx_outbox_due_at ON outbox (due_at) WHERE head = 1;
+
+-- A key's next entry becomes its head, also when somebody deletes one by hand. The lock is the one that whoever adds to
+-- the key takes: what is added at the same time is either seen here, or sees that the key is empty.
+CREATE FUNCTION perigee_outbox_next() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended(OLD.tenant_id || ':' || OLD.key, 0));
+  UPDATE outbox SET head = 1
+    WHERE entry = (SELECT min(entry) FROM outbox WHERE tenant_id = OLD.tenant_id AND key = OLD.key);
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER outbox_next AFTER DELETE ON outbox
+  FOR EACH ROW WHEN (OLD.head = 1) EXECUTE FUNCTION perigee_outbox_next();
 
 CREATE TABLE audit_log (
   entry BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

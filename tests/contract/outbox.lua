@@ -67,6 +67,22 @@ test("an entry comes back when it is due, or its worker has left it", function(t
   t.equal(store.outbox_done(other, left), 2)
 end)
 
+test("a key goes on when an entry is deleted by hand", function(t, store)
+  local tenant, key, name = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid()
+  local ids = {}
+  for n = 1, 3 do ids[n] = t.works(store.outbox_add(tenant, entry(key, n))) end
+  local sql = ("DELETE FROM outbox WHERE id IN ('%s', '%s')"):format(ids[1], ids[2])
+  if package.loaded["postgres.native"] then t.equal(require("lib.pg").tenant(tenant).exec(sql), 2)
+  else t.equal(require("sqlite").open "ledger":exec(sql), 2) end
+  local own = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
+  t.equal(t.pluck(own, "id"), { ids[3] })
+  t.equal(store.outbox_done(name, own), 1)
+  local after = t.works(store.outbox_add(tenant, entry(key, 4)))
+  own = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
+  t.equal(t.pluck(own, "id"), { after })
+  t.equal(store.outbox_done(name, own), 1)
+end)
+
 test("an outbox entry has one id", function(t, store)
   local tenant, id = t.uuid(), t.uuid()
   t.equal(store.outbox_add(tenant, { key = "k", kind = "x", payload = {}, id = id }), id)

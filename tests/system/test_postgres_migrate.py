@@ -161,8 +161,8 @@ class Schema(OnServer):
             insert into checkouts (id, tenant_id, caller, route, key, hash, order_id, order_number, reservation, state,
               epoch, created_at, updated_at)
               values ('{tenant}', '{tenant}', 'c', 'r', 'k', 'h', '{tenant}', '1', 'r', 'claimed', 1, now(), now());
-            insert into outbox (id, tenant_id, key, kind, payload, due_at, created_at)
-              values ('{tenant}', '{tenant}', 'k', 'x', '{{}}', now(), now());
+            insert into outbox (id, tenant_id, key, kind, payload, head, due_at, created_at)
+              values ('{tenant}', '{tenant}', 'k', 'x', '{{}}', 1, now(), now());
             insert into audit_log (id, tenant_id, actor, action, subject, at)
               values ('{tenant}', '{tenant}', 'a', 'b', 'c', now());
             insert into order_events (id, tenant_id, order_id, kind, at)

@@ -58,7 +58,7 @@ return function(sql)
   local GET = sql("SELECT " .. COLUMNS .. " FROM checkouts WHERE tenant_id = ? AND id = ?")
   local OF_ORDER = sql("SELECT " .. COLUMNS .. " FROM checkouts WHERE tenant_id = ? AND order_id = ?")
   local TAKE = sql([[WITH due AS MATERIALIZED (SELECT id FROM checkouts WHERE NOT ]] .. OVER .. [[
-    AND lease_until <= {now} ORDER BY lease_until LIMIT ? {skip_locked checkouts})
+    AND lease_until <= (SELECT {now}) ORDER BY lease_until LIMIT ? {skip_locked checkouts})
     UPDATE checkouts SET epoch = epoch + 1, parked = 0, lease_until = {in ?}, updated_at = {now}
     WHERE id IN (SELECT id FROM due) RETURNING ]] .. COLUMNS)
 

@@ -28,7 +28,7 @@ return function(sql)
   local RELEASE = sql("UPDATE idempotency_keys SET expires_at = {now}" .. MINE)
   local RENEW = sql("UPDATE idempotency_keys SET lease_until = {in ?}" .. MINE)
   local SWEEP = sql(([[DELETE FROM idempotency_keys WHERE (tenant_id, caller, route, key) IN
-    (SELECT tenant_id, caller, route, key FROM idempotency_keys WHERE expires_at <= {in -%d} LIMIT %d)
+    (SELECT tenant_id, caller, route, key FROM idempotency_keys WHERE expires_at <= (SELECT {in -%d}) LIMIT %d)
     RETURNING epoch]]):format(KEPT_MS, SWEEP_BATCH))
 
   local calls, steps = {}, {}

@@ -1,7 +1,8 @@
 -- outbox.lua: effects that are to leave: added with what they follow from, given out in order, one worker to a key.
 --
--- The lease of a key's first entry is the hold on the key. What is given out of a key is always its beginning, and the
--- hold ends when that is done, put off, or left for longer than its lease.
+-- Each key has one head, its first entry; the database makes the next one the head when it goes. A head that is due is
+-- free; when it is given out, it is due again at the end of its lease. What is given out of a key is always its
+-- beginning. So it costs the same however much waits.
 local fields = require "stores.ledger.fields"
 local unit = require "stores.ledger.unit"
 
@@ -9,33 +10,39 @@ local ENTRY = { key = "text", kind = "text", payload = "json", id = "uuid?" }
 local LIMIT, LIMIT_MOST = 10, 1000
 
 return function(sql)
-  local ADD = sql [[INSERT INTO outbox (id, tenant_id, key, kind, payload, due_at, created_at)
-    VALUES (?, ?, ?, ?, ?, {now}, {now}) RETURNING id]]
-  local TAKE = sql [[WITH heads AS MATERIALIZED (SELECT o.tenant_id, o.key FROM outbox o WHERE o.due_at <= {now}
-      AND (o.lease_until IS NULL OR o.lease_until <= {now}) AND NOT EXISTS (SELECT 1 FROM outbox p
-      WHERE p.tenant_id = o.tenant_id AND p.key = o.key AND p.entry < o.entry)
-      ORDER BY o.entry LIMIT ? {skip_locked o}),
-    given AS MATERIALIZED (SELECT n.entry FROM heads h JOIN outbox n ON n.tenant_id = h.tenant_id AND n.key = h.key
-      WHERE NOT EXISTS (SELECT 1 FROM outbox q WHERE q.tenant_id = n.tenant_id AND q.key = n.key
-      AND q.entry <= n.entry AND q.due_at > {now}) ORDER BY n.entry LIMIT ?)
-    UPDATE outbox SET worker = ?, lease_until = {in ?}, tries = tries + 1 WHERE entry IN (SELECT entry FROM given)
+  local ADD = sql [[INSERT INTO outbox (id, tenant_id, key, kind, payload, due_at, created_at, head)
+    VALUES (?, ?, ?, ?, ?, {now}, {now}, CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE tenant_id = ? AND key = ?)
+    THEN 0 ELSE 1 END) RETURNING id]]
+  local TAKE = sql [[WITH heads AS MATERIALIZED (SELECT o.tenant_id, o.key FROM outbox o
+      WHERE o.head = 1 AND o.due_at <= (SELECT {now}) ORDER BY o.due_at LIMIT ? {skip_locked o}),
+    ends AS MATERIALIZED (SELECT h.tenant_id, h.key, (SELECT max(x.entry) FROM (SELECT y.entry FROM outbox y
+      WHERE y.tenant_id = h.tenant_id AND y.key = h.key ORDER BY y.entry LIMIT ?) x) AS upto FROM heads h),
+    given AS MATERIALIZED (SELECT n.entry FROM ends e JOIN outbox n ON n.tenant_id = e.tenant_id AND n.key = e.key
+      AND n.entry <= e.upto ORDER BY n.entry LIMIT ?)
+    UPDATE outbox SET worker = ?, due_at = {in ?}, tries = tries + 1 WHERE entry IN (SELECT entry FROM given)
     RETURNING entry, id, tenant_id, key, kind, {text payload} AS payload, tries, {ms created_at} AS created_at]]
   local DONE = sql [[DELETE FROM outbox WHERE entry IN (SELECT {whole value} FROM {texts ?}) AND worker = ?
     RETURNING entry]]
-  local PUT_OFF = sql "UPDATE outbox SET due_at = {in ?}, why = ? WHERE entry = ? AND worker = ? RETURNING entry"
-  local LET_GO = sql [[UPDATE outbox SET lease_until = NULL, worker = NULL
+  local WHY = sql "UPDATE outbox SET why = ? WHERE entry = ? AND worker = ? RETURNING entry"
+  local PUT_OFF = sql [[UPDATE outbox SET worker = NULL, due_at = CASE head WHEN 1 THEN {in ?} ELSE {now} END
     WHERE tenant_id = ? AND key = ? AND worker = ?]]
   local SIZE = sql "SELECT count(*) AS count, {ms min(created_at)} AS oldest FROM outbox"
 
   local steps, calls = {}, {}
 
+  -- One at a time adds to a key or finishes its entries: they are numbered in the order in which their transactions
+  -- end, and the first of them is always the head.
+  local function lock_of(tenant, key)
+    return tenant .. ":" .. key
+  end
+
   function steps.outbox_add(tenant, entry)
     local clean, text, name = fields.clean(ENTRY, entry)
     if not clean then return nil, text, name end
     local id = clean.id or ident.uuid()
-    local list = unit.always({ { ADD, { id, tenant, clean.key, clean.kind, clean.payload }, into = "outbox" } }, id)
-    -- The numbers of a key's entries are given in the order in which their transactions end.
-    list.locks, list.announces = { tenant .. ":" .. clean.key }, true
+    local list = unit.always({ { ADD, { id, tenant, clean.key, clean.kind, clean.payload, tenant, clean.key },
+      into = "outbox" } }, id)
+    list.locks, list.announces = { lock_of(tenant, clean.key) }, true
     return list
   end
 
@@ -52,7 +59,7 @@ return function(sql)
     limit, text, name = fields.limit(options.limit, LIMIT, LIMIT_MOST)
     if not limit then return nil, text, name end
     local rows
-    rows, text, name = engine.write("*", { { TAKE, { limit, limit, worker, clean.lease_ms } } })
+    rows, text, name = engine.write("*", { { TAKE, { limit, limit, limit, worker, clean.lease_ms } } })
     if not rows then return nil, text, name end
     local list = json.array {}
     for i, row in ipairs(rows[1]) do list[i] = entry_of(row) end
@@ -61,10 +68,14 @@ return function(sql)
   end
 
   function calls.outbox_done(engine, worker, entries)
-    local numbers = json.array {}
-    for i, entry in ipairs(entries) do numbers[i] = entry.entry end
+    local numbers, locks, known = json.array {}, {}, {}
+    for i, entry in ipairs(entries) do
+      local lock = lock_of(entry.tenant, entry.key)
+      if not known[lock] then locks[#locks + 1] = lock end
+      known[lock], numbers[i] = true, entry.entry
+    end
     if #numbers == 0 then return 0 end
-    local rows, text, name = engine.write("*", { { DONE, { json.encode(numbers), worker } } })
+    local rows, text, name = engine.write("*", { { DONE, { json.encode(numbers), worker } }, locks = locks })
     if not rows then return nil, text, name end
     return #rows[1]
   end
@@ -74,8 +85,8 @@ return function(sql)
     if not clean then return nil, text, name end
     local rows
     rows, text, name = engine.write("*", {
-      unit.one(PUT_OFF, { clean.delay_ms, clean.why, entry.entry, worker, n = 4 }, "the entry is not the worker's"),
-      { LET_GO, { entry.tenant, entry.key, worker } },
+      unit.one(WHY, { clean.why, entry.entry, worker, n = 3 }, "the entry is not the worker's"),
+      { PUT_OFF, { clean.delay_ms, entry.tenant, entry.key, worker } },
     })
     if not rows then return nil, text, name end
     return true

@@ -33,8 +33,12 @@ return { {
   -- AUTOINCREMENT: a number never comes back, so that who watches for new ones misses none.
   "CREATE TABLE outbox (entry INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant_id TEXT NOT NULL, "
     .. "key TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, "
-    .. "due_at INTEGER NOT NULL, worker TEXT, lease_until INTEGER, why TEXT, created_at INTEGER NOT NULL)",
+    .. "head INTEGER NOT NULL, due_at INTEGER NOT NULL, worker TEXT, why TEXT, created_at INTEGER NOT NULL)",
   "CREATE INDEX outbox_key ON outbox (tenant_id, key, entry)",
+  "CREATE UNIQUE INDEX outbox_head ON outbox (tenant_id, key) WHERE head = 1",
+  "CREATE INDEX outbox_due ON outbox (due_at) WHERE head = 1",
+  "CREATE TRIGGER outbox_next AFTER DELETE ON outbox WHEN OLD.head = 1 BEGIN UPDATE outbox SET head = 1 "
+    .. "WHERE entry = (SELECT min(entry) FROM outbox WHERE tenant_id = OLD.tenant_id AND key = OLD.key); END",
   "CREATE TABLE audit_log (entry INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant_id TEXT NOT NULL, "
     .. "actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, before TEXT, after TEXT, request_id TEXT, "
     .. "at INTEGER NOT NULL)",
