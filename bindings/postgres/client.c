@@ -286,12 +286,20 @@ static bool open_nodes(postgres_t *postgres) {
     return postgres->meter != NULL;
 }
 
+/* Scripts read and write values in these forms, whatever the server's settings are. libpq says them in the first
+   message of each connection; unlike `options` in the URL, poolers know them there. */
+static void set_forms(void) {
+    setenv("PGDATESTYLE", "ISO", true);
+    setenv("PGTZ", "UTC", true);
+}
+
 postgres_t *postgres_new(loop_t *loop, const postgres_options_t *options, char *why, size_t size) {
     postgres_t *postgres = calloc(1, sizeof *postgres);
     snprintf(why, size, "%s", err_text(ERR_NO_MEMORY));
     if (!postgres) return NULL;
     postgres->ground.loop = postgres->ground.cancels.loop = loop;
     postgres->options = *options;
+    set_forms();
     fill_options(&postgres->options);
     int err = read_urls(postgres, why, size);
     if (!err && open_nodes(postgres) && loop_exit_add(loop, close_client, postgres) == 0)

@@ -91,7 +91,8 @@ def on_postgres(report):
         report.engine("postgres", roles, settings, more=["outbox"])
     if "postgres" not in roles:
         return
-    with postgres.Single() as server, postgres.Bouncer(server) as bouncer:
+    habits = ["datestyle = 'SQL, DMY'", "timezone = 'Asia/Kathmandu'", "bytea_output = 'escape'"]
+    with postgres.Single(settings=habits) as server, postgres.Bouncer(server) as bouncer:
         settings = {"PERIGEE_POSTGRES_URL": bouncer.url, "PERIGEE_POSTGRES_LISTEN_URL": server.url}
         report.engine("postgres behind pgbouncer", ["postgres"], {"PERIGEE_REDIS_URL": "", **settings}, more=[])
 
