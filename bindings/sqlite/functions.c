@@ -1,7 +1,8 @@
-/* functions.c: registers minor_units, edit_distance and now_ms on a connection. */
+/* functions.c: registers minor_units, edit_distance, cjk_apart and now_ms on a connection. */
 #include "sqlite/functions.h"
 #include "base/clock.h"
 #include "base/money.h"
+#include "sqlite/cjk.h"
 #include "sqlite/edit_distance.h"
 
 static span_t text_of(sqlite3_value *value) {
@@ -30,6 +31,23 @@ static void distance(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_result_int(context, edit_distance(text_of(argv[0]), text_of(argv[1]), most));
 }
 
+static void apart(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    span_t text = text_of(argv[0]);
+    if (!cjk_any(text)) {
+        sqlite3_result_value(context, argv[0]);
+        return;
+    }
+    buf_t out;
+    buf_create(&out);
+    cjk_apart(text, &out);
+    if (out.failed)
+        sqlite3_result_error_nomem(context);
+    else
+        sqlite3_result_text64(context, out.ptr, out.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    buf_destroy(&out);
+}
+
 static void now_ms(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
@@ -41,6 +59,8 @@ int functions_register(sqlite3 *db) {
     int rc = sqlite3_create_function(db, "minor_units", 2, pure, NULL, minor_units, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_create_function(db, "edit_distance", 3, pure, NULL, distance, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_function(db, "cjk_apart", 1, pure, NULL, apart, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_create_function(
             db, "now_ms", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, now_ms, NULL, NULL);

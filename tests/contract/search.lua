@@ -79,6 +79,41 @@ test("mistyped words find what was meant", function(t, store)
   t.equal(ids(t, store, tenant, { q = "xylophone", filters = ACTIVE }), {})
 end)
 
+-- Scripts without spaces between their words.
+local function far_east(t, store)
+  local tenant = t.uuid()
+  t.works(store.put_many(tenant, {
+    product("j", "登山用テント二人用", { description = "SONY製の軽いテントです。" }),
+    product("k", "한국어 등산화", { description = "가벼운" }),
+    product("l", "双人登山帐篷"),
+    product("m", "Tent 𠮷野家"),
+  }))
+  return tenant
+end
+
+test("words inside of a longer run are found", function(t, store)
+  local tenant = far_east(t, store)
+  for q, id in pairs { ["テント"] = "j", ["二人用"] = "j", ["登山用"] = "j", ["軽い"] = "j", ["sony"] = "j", ["ント二"] = "j",
+    ["등산"] = "k", ["국어"] = "k", ["帐篷"] = "l", ["双人登山帐篷"] = "l", ["𠮷野"] = "m", ["tent"] = "m" } do
+    t.equal(ids(t, store, tenant, { q = q }), { id }, q)
+  end
+  t.equal(sorted_ids(t, store, tenant, { q = "登山" }), { "j", "l" })
+  t.equal(ids(t, store, tenant, { q = "トテン" })[1], "j", "no product has it, but its parts")
+  t.equal(ids(t, store, tenant, { q = "日本語" }), {})
+  t.equal(store.suggest(tenant, "登", 10), { "登山用テント二人用", "双人登山帐篷" })
+  t.equal(store.suggest(tenant, "二人", 10), { "登山用テント二人用" })
+end)
+
+test("such a name can be changed and taken out", function(t, store)
+  local tenant = far_east(t, store)
+  t.works(store.put(tenant, product("j", "寝袋")))
+  t.equal(ids(t, store, tenant, { q = "テント" }), {})
+  t.equal(ids(t, store, tenant, { q = "寝袋" }), { "j" })
+  t.works(store.remove(tenant, "j"))
+  t.equal(ids(t, store, tenant, { q = "寝袋" }), {})
+  t.equal(store.suggest(tenant, "寝", 10), {})
+end)
+
 test("whatever is typed is only text", function(t, store)
   local tenant = shop(t, store)
   for _, q in ipairs { '"', "mouse AND", "NOT mouse", "name:mouse", "mouse*", "(", "^", "a - b", "'; DROP", "\0", "{}",

@@ -21,10 +21,10 @@ local PUT_ATTRIBUTES = "INSERT OR IGNORE INTO item_attributes (item, name, value
 -- The name counts three times as much as the rest; the tenant's word not at all. The joins are CROSS ones so that the
 -- text is looked up once, and not again for each item.
 local RANKED = "WITH hits AS MATERIALIZED (SELECT rowid AS item, -bm25(texts, 0.0, 3.0, 1.0, 1.0) AS score "
-  .. "FROM texts WHERE texts MATCH ?) "
-local HITS = "WITH hits AS MATERIALIZED (SELECT rowid AS item FROM texts WHERE texts MATCH ?) "
+  .. "FROM texts WHERE texts MATCH cjk_apart(?)) "
+local HITS = "WITH hits AS MATERIALIZED (SELECT rowid AS item FROM texts WHERE texts MATCH cjk_apart(?)) "
 local SUGGEST = "SELECT name FROM (SELECT i.name AS name FROM names n CROSS JOIN items i ON i.item = n.rowid "
-  .. "WHERE names MATCH ? AND i.tenant = ? AND i.status IS 'active' LIMIT ?) "
+  .. "WHERE names MATCH cjk_apart(?) AND i.tenant = ? AND i.status IS 'active' LIMIT ?) "
   .. "GROUP BY name ORDER BY lower(substr(name, 1, length(?))) <> lower(?), length(name), name LIMIT ?"
 local SORTS = { price = "i.price", name = "i.name COLLATE NOCASE", createdAt = "i.created_at" }
 

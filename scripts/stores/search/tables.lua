@@ -3,14 +3,32 @@ local tables = {}
 
 -- `texts` is stemmed and answers searches; `names` is not, and answers what somebody is still typing. The tenant is a
 -- word of its own in both, so that a search walks only its tenant's entries.
-local TRIGGER_BODY = {
-  insert = "INSERT INTO texts (rowid, tenant_word, name, description, sku) "
-    .. "VALUES (NEW.item, NEW.tenant_word, NEW.name, NEW.description, NEW.sku); "
-    .. "INSERT INTO names (rowid, tenant_word, name) VALUES (NEW.item, NEW.tenant_word, NEW.name);",
-  delete = "INSERT INTO texts (texts, rowid, tenant_word, name, description, sku) "
-    .. "VALUES ('delete', OLD.item, OLD.tenant_word, OLD.name, OLD.description, OLD.sku); "
-    .. "INSERT INTO names (names, rowid, tenant_word, name) VALUES ('delete', OLD.item, OLD.tenant_word, OLD.name);",
-}
+--
+-- Scripts without spaces (cjk_apart): each character is a word there, so that any part of a run is found as a phrase.
+local function trigger_body(text)
+  local insert, delete = {}, {}
+  for i, column in ipairs { "name", "description", "sku" } do
+    insert[i], delete[i] = text:format("NEW." .. column), text:format("OLD." .. column)
+  end
+  return {
+    insert = "INSERT INTO texts (rowid, tenant_word, name, description, sku) "
+      .. "VALUES (NEW.item, NEW.tenant_word, " .. table.concat(insert, ", ") .. "); "
+      .. "INSERT INTO names (rowid, tenant_word, name) VALUES (NEW.item, NEW.tenant_word, " .. insert[1] .. ");",
+    delete = "INSERT INTO texts (texts, rowid, tenant_word, name, description, sku) "
+      .. "VALUES ('delete', OLD.item, OLD.tenant_word, " .. table.concat(delete, ", ") .. "); "
+      .. "INSERT INTO names (names, rowid, tenant_word, name) VALUES ('delete', OLD.item, OLD.tenant_word, "
+      .. delete[1] .. ");",
+  }
+end
+
+local function triggers(text)
+  local body = trigger_body(text)
+  return "CREATE TRIGGER items_insert AFTER INSERT ON items BEGIN " .. body.insert .. " END",
+    "CREATE TRIGGER items_delete AFTER DELETE ON items BEGIN " .. body.delete .. " END",
+    "CREATE TRIGGER items_update AFTER UPDATE ON items WHEN NEW.name IS NOT OLD.name "
+      .. "OR NEW.description IS NOT OLD.description OR NEW.sku IS NOT OLD.sku BEGIN "
+      .. body.delete .. " " .. body.insert .. " END"
+end
 
 tables.steps = { {
   "CREATE TABLE items (item INTEGER PRIMARY KEY, tenant TEXT NOT NULL, id TEXT NOT NULL, tenant_word TEXT NOT NULL, "
@@ -27,11 +45,17 @@ tables.steps = { {
   "CREATE VIRTUAL TABLE names USING fts5 (tenant_word, name, content = 'items', content_rowid = 'item', "
     .. "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')",
   "CREATE VIRTUAL TABLE vocabulary USING fts5vocab (names, row)",
-  "CREATE TRIGGER items_insert AFTER INSERT ON items BEGIN " .. TRIGGER_BODY.insert .. " END",
-  "CREATE TRIGGER items_delete AFTER DELETE ON items BEGIN " .. TRIGGER_BODY.delete .. " END",
-  "CREATE TRIGGER items_update AFTER UPDATE ON items WHEN NEW.name IS NOT OLD.name "
-    .. "OR NEW.description IS NOT OLD.description OR NEW.sku IS NOT OLD.sku BEGIN "
-    .. TRIGGER_BODY.delete .. " " .. TRIGGER_BODY.insert .. " END",
+  triggers "%s",
+}, {
+  "DROP TRIGGER items_insert",
+  "DROP TRIGGER items_delete",
+  "DROP TRIGGER items_update",
+  "INSERT INTO texts (texts) VALUES ('delete-all')",
+  "INSERT INTO names (names) VALUES ('delete-all')",
+  "INSERT INTO texts (rowid, tenant_word, name, description, sku) "
+    .. "SELECT item, tenant_word, cjk_apart(name), cjk_apart(description), cjk_apart(sku) FROM items",
+  "INSERT INTO names (rowid, tenant_word, name) SELECT item, tenant_word, cjk_apart(name) FROM items",
+  triggers "cjk_apart(%s)",
 } }
 
 -- The tenant as one word; two tenants with the same word are still told apart by the items' own column.

@@ -4,7 +4,7 @@ local tables = require "stores.search.tables"
 local words = {}
 
 local WORDS_MOST = 16
-local CORRECTIONS_MOST = 5
+local CORRECTIONS_MOST, PARTS_MOST = 5, 16
 
 -- Only UTF-8 can be written in JSON; other bytes are in no product.
 local function is_word(text)
@@ -42,7 +42,7 @@ end
 
 -- Which words no product of the tenant has.
 local MISSING = "SELECT w.value AS word FROM json_each(?1) w WHERE NOT EXISTS (SELECT 1 FROM texts WHERE texts MATCH "
-  .. "'tenant_word : \"' || ?2 || '\" AND {name description sku} : \"' || w.value || '\"')"
+  .. "cjk_apart('tenant_word : \"' || ?2 || '\" AND {name description sku} : \"' || w.value || '\"'))"
 
 -- Words of the tenant's product names within a distance, nearest and most frequent first. The range limits the walk.
 local NEAR = "SELECT v.term AS word FROM vocabulary v WHERE v.term >= ?1 AND v.term < ?2 "
@@ -57,6 +57,15 @@ local function tolerance(word)
   return letters >= 6 and 2 or letters >= 3 and 1 or 0
 end
 
+-- A word of a script without spaces, of which every character is a word in the index: parts of two are tried instead.
+-- All characters of these scripts begin with a byte from E3 on.
+local function parts(word)
+  local letters, list = {}, {}
+  for letter in word:gmatch "[^\128-\191][\128-\191]*" do letters[#letters + 1] = letter end
+  for i = 1, math.min(#letters - 1, PARTS_MOST) do list[i] = letters[i] .. letters[i + 1] end
+  return list
+end
+
 local function near(db, tenant_word, word, most, from, to)
   local rows, text, name = db:query(NEAR, { from, to, word, most, tenant_word, CORRECTIONS_MOST })
   if not rows then return nil, text, name end
@@ -67,6 +76,7 @@ end
 
 -- Most mistakes spare the first letter, so its part of the vocabulary is walked first, and all of it only in vain.
 local function meant(db, tenant_word, word)
+  if word:find "[\227-\244]" then return parts(word) end
   local most, lower = tolerance(word), word:lower()
   if most == 0 then return {} end
   local first = lower:match "^[a-z0-9]"

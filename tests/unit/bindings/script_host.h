@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lua/signal.h"
 #include "lua/task.h"
 #include "bucket_lua.h"
 #include "cart.h"
@@ -18,7 +19,7 @@ typedef struct host {
     loop_t *loop;
     vm_t *vm;
     cache_ops_t cache;
-    char *sources[64]; /* texts and names of the modules, freed with the VM */
+    char *sources[400]; /* texts and names of the modules, freed with the VM */
     size_t count;
     bool over;
     double code; /* what the script returned */
@@ -63,6 +64,15 @@ static inline bool host_load(void *data, const char *module, vm_source_t *out) {
     return false;
 }
 
+/* What core/modules.c gives every trusted VM. */
+static inline int host_preload(lua_State *L) {
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, luaopen_signal);
+    lua_setfield(L, -2, "signal");
+    return 0;
+}
+
 static inline void host_open(host_t *host, loop_t *loop, const sqlite_options_t *options) {
     memset(host, 0, sizeof *host);
     host->loop = loop;
@@ -71,6 +81,7 @@ static inline void host_open(host_t *host, loop_t *loop, const sqlite_options_t 
     if (!host->vm || !engine || sqlite_lua_open(host->vm, engine)) abort();
     host->cache = sqlite_cache_ops(engine);
     if (cart_open(host->vm, &host->cache) || bucket_lua_open(host->vm, &host->cache)) abort();
+    if (vm_protect(host->vm, host_preload, NULL, NULL, 0)) abort();
 }
 
 static inline void host_close(host_t *host) {
