@@ -113,13 +113,16 @@ static int check_statement(
     return 0;
 }
 
+/* Empty, or a text that the server takes. */
+static bool is_tenant(span_t tenant) {
+    return !tenant.len || (tenant.len <= TENANT_MAX && !memchr(tenant.ptr, '\0', tenant.len));
+}
+
 int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned) {
     if (postgres->closing) return ERR_CLOSED;
     if (query->count < 1 || query->count > POSTGRES_STATEMENTS_MAX)
         return refuse(query, "a query has from 1 to 1000 statements");
-    span_t tenant = query->tenant;
-    if (tenant.len > TENANT_MAX || (tenant.len && memchr(tenant.ptr, '\0', tenant.len)))
-        return refuse(query, "the tenant is not one");
+    if (!is_tenant(query->tenant)) return refuse(query, "the tenant is not one");
     if (query->chunk && !owned)
         return refuse(query, "rows as they come need a connection of one's own");
     for (int i = 0; i < query->count; i++) {

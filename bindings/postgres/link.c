@@ -14,6 +14,7 @@
 #include "postgres/pipe.h"
 
 #define GRACE_MS 50    /* for a late query that has just become the oldest: it may be quick */
+#define HEED_MS 1000   /* so long a server may take to do as it is asked */
 #define STRAY_MS 10000 /* for so long after a cancel a query may be hit by it */
 #define CHUNK_ROWS 100 /* of rows as they come, where libpq can gather them */
 #define CLOSE_MS 5000  /* for what closes a prepared statement */
@@ -191,16 +192,18 @@ static void on_cancel_done(void *data) {
 }
 
 /* A place that is first and forgotten is cancelled when it is late, and given twice its time before the connection is
-   given up, at least once its time since the place before it was answered: a server that has stood still and works off
-   its queue is not late. */
+   given up, at least once its time since the place before it was answered, and a second since the cancel: a server that
+   has stood still and works off its queue is not late. */
 static uint64_t cancel_at(const postgres_link_t *link, const place_t *first) {
     uint64_t least = link->head_ms + (first->late_ms < link->head_ms ? GRACE_MS : 0);
     return first->late_ms > least ? first->late_ms : least;
 }
 
 static uint64_t give_up_at(const postgres_link_t *link, const place_t *first) {
-    uint64_t twice = first->sent_ms + 2 * first->span_ms, least = link->head_ms + first->span_ms;
-    return twice > least ? twice : least;
+    uint64_t at = first->sent_ms + 2 * first->span_ms;
+    uint64_t least = link->head_ms + first->span_ms, heed = link->cancelled_ms + HEED_MS;
+    if (at < least) at = least;
+    return at < heed ? heed : at;
 }
 
 static void watch_head(postgres_link_t *link) {

@@ -60,7 +60,7 @@ void postgres_link_flush_later(postgres_link_t *link);
 void postgres_link_cork(postgres_link_t *link);
 /* Nobody waits for the query any more: its place in the queue stays and swallows the answer. Once it is the oldest and
    late, the server is asked to stop it, and nothing is sent behind it until it has answered; when it does not within
-   twice the query's time, the connection is given up. */
+   twice the query's time (and a second), the connection is given up. */
 void postgres_link_forget(postgres_query_t *query, bool late);
 /* Forgets all, as late; what was waited for ends with ERR_CLOSED on a later turn. */
 void postgres_link_abandon(postgres_link_t *link);
