@@ -82,6 +82,12 @@ static int items(const char *list) {
     return count;
 }
 
+/* Empty, or a number that is one. */
+static bool is_port(span_t text) {
+    uint64_t number = 0;
+    return !text.len || (span_to_u64(text, &number) == 0 && number > 0 && number <= 65535);
+}
+
 /* As libpq: lists of hosts and of addresses are of one length, one port is for all. */
 static void take_hosts(reading_t *reading) {
     postgres_url_t *url = reading->url;
@@ -101,6 +107,7 @@ static void take_hosts(reading_t *reading) {
         copy(reading, host->name, sizeof host->name, span_cut(&hosts, ','));
         copy(reading, host->address, sizeof host->address, span_cut(&addresses, ','));
         copy(reading, host->port, sizeof host->port, port);
+        if (!is_port(port)) reading->fault = "a port is not a number from 1 to 65535";
     }
 }
 
