@@ -225,6 +225,10 @@ def changes():
     subprocess.run([sys.executable, os.path.join(HERE, "changes.py")], check=True)
 
 
+def postgres():
+    subprocess.run([sys.executable, os.path.join(HERE, "postgres.py")], check=True)
+
+
 def product():
     shop = Shop()
     try:
@@ -254,7 +258,8 @@ def beside_nginx(names):
 
 
 NGINX = ("plaintext", "json", "cart-5", "cart-50", "cart-5-of-100", "cart-50-of-100")
-ALONE = {"start": starts, "product": product, "rules": rules, "hostile": hostile, "faults": faults, "changes": changes}
+ALONE = {"start": starts, "product": product, "rules": rules, "hostile": hostile, "faults": faults, "changes": changes,
+         "postgres": postgres}
 
 
 def main(names):
