@@ -1,5 +1,5 @@
-/* postgres_queries.c: what one prepared point read costs this side, in processor time: through the driver with so many in
-   flight all the time, or with libpq alone, one after another. */
+/* postgres_queries.c: what one prepared point read costs this side, in processor time: through the driver with so many
+   in flight all the time, or with libpq alone, one after another. */
 #include "base/loop.h"
 #include "postgres/postgres.h"
 #include <stdio.h>

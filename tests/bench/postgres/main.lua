@@ -1,4 +1,4 @@
--- main.lua: the handlers of the PostgreSQL benchmark: one request that reads twenty rows, in each of the ways there are.
+-- main.lua: the handlers of the PostgreSQL benchmark: twenty rows in one request, in each of the ways there are.
 local pg = require "lib.pg"
 
 local READS = 20

@@ -1,4 +1,4 @@
-/* test_postgres_server.c: the driver against a real server, that of PERIGEE_TEST_POSTGRES_URL; without one nothing. */
+/* test_postgres_server.c: the driver on the server of PERIGEE_TEST_POSTGRES_URL; without one, nothing. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
