@@ -56,8 +56,14 @@ static void put_name(char out[POSTGRES_NAME_MAX], const PGresult *result, int co
     snprintf(out, POSTGRES_NAME_MAX, "%s", field(result, code));
 }
 
-void postgres_fault_read(const PGresult *result, postgres_fault_t *fault) {
+/* In English; pgbouncer has only the field that a server translates. */
+static const char *severity_of(const PGresult *result) {
     const char *severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return severity[0] ? severity : field(result, PG_DIAG_SEVERITY);
+}
+
+void postgres_fault_read(const PGresult *result, postgres_fault_t *fault) {
+    const char *severity = severity_of(result);
     const char *sentence = field(result, PG_DIAG_MESSAGE_PRIMARY);
     *fault = (postgres_fault_t){0};
     snprintf(fault->sqlstate, sizeof fault->sqlstate, "%s", field(result, PG_DIAG_SQLSTATE));
