@@ -7,6 +7,8 @@ CONFIG=demo/perigee.conf
 DATA=${PERIGEE_DATA:-var}
 PORT=${PERIGEE_PORT:-8080}
 
+[ -z "${PERIGEE_POSTGRES_URL:-}" ] || "$PERIGEE" migrate --config "$CONFIG"
+
 # Only once: what was changed in the shops since must not come back as it was.
 if [ ! -e "$DATA/demo-loaded" ]; then
     mkdir -p "$DATA"
