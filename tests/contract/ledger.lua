@@ -53,7 +53,7 @@ test("a payment is added, found and changed", function(t, store)
   local added = t.works(store.payment_add(tenant, wanted))
   for name, value in pairs(wanted) do t.equal(added[name], value, name) end
   t.equal({ added.status, added.failureReason }, { "pending" })
-  t.ok(added.createdAt > 1.6e12 and added.updatedAt == added.createdAt, "times in milliseconds")
+  t.ok(added.createdAt > 1.6e12 and added.updatedAt >= added.createdAt, "times in milliseconds")
   t.equal(store.payment_get(tenant, added.id), added)
   t.equal(store.payment_by_intent(tenant, wanted.intentId), added)
   t.equal(store.payments_of_order(tenant, wanted.orderId), { added })

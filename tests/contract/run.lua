@@ -23,7 +23,8 @@ end
 local function show(value)
   if type(value) == "string" then return ("%q"):format(value) end
   if type(value) ~= "table" or decimal.is(value) then return tostring(value) end
-  return (json.encode(value)) or tostring(value)
+  local ok, text = pcall(json.encode, value) -- a list with a hole is no JSON
+  return ok and text or tostring(value)
 end
 
 local function same(a, b)

@@ -19,6 +19,8 @@ EMBEDDED_ROLES = ["documents", "cache", "search", "ledger", "carts", "read_throu
 REDIS_ROLES = ["cache", "redis", "carts", "read_through"]
 GROUP_ROLES = ["cache", "carts", "read_through"]
 POSTGRES_ROLES = ["ledger", "postgres"]
+# What an administrator may have set, and nothing may depend on.
+HABITS = ["datestyle = 'SQL, DMY'", "timezone = 'Asia/Kathmandu'", "bytea_output = 'escape'"]
 ALONE = ["queue", "outbox"]
 
 
@@ -76,25 +78,25 @@ class Report:
                 self.run(f"{name}, {label}", outcome)
 
 
-def written(roles):
-    return [role for role in roles if os.path.exists(os.path.join(ROOT, "tests", "contract", role + ".lua"))]
+def migrate(report, settings):
+    """Brings the schema up; a failure is reported."""
+    outcome = finish(subprocess.Popen([PROGRAM, "migrate"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      env=dict(os.environ, **settings)))
+    report.line(outcome[0] == 0, "postgres: perigee migrate")
+    if outcome[0] != 0:
+        print("# " + outcome[2].replace("\n", "\n# "))
 
 
 def on_postgres(report):
-    roles = written(POSTGRES_ROLES)
-    if not roles:
-        return
     with postgres.any_single() as server:
         settings = {"PERIGEE_REDIS_URL": "", "PERIGEE_POSTGRES_URL": server.url}
-        subprocess.run([PROGRAM, "migrate"], cwd=ROOT, env=dict(os.environ, **settings), check=True,
-                       timeout=DEADLINE_S, stdout=subprocess.DEVNULL)
-        report.engine("postgres", roles, settings, more=["outbox"])
-    if "postgres" not in roles:
-        return
-    habits = ["datestyle = 'SQL, DMY'", "timezone = 'Asia/Kathmandu'", "bytea_output = 'escape'"]
-    with postgres.Single(settings=habits) as server, postgres.Bouncer(server) as bouncer:
-        settings = {"PERIGEE_POSTGRES_URL": bouncer.url, "PERIGEE_POSTGRES_LISTEN_URL": server.url}
-        report.engine("postgres behind pgbouncer", ["postgres"], {"PERIGEE_REDIS_URL": "", **settings}, more=[])
+        migrate(report, settings)
+        report.engine("postgres", POSTGRES_ROLES, settings, ["outbox"])
+    with postgres.Single(settings=HABITS) as server, postgres.Bouncer(server) as pooler:
+        settings["PERIGEE_POSTGRES_URL"] = server.url
+        migrate(report, settings)
+        settings.update(PERIGEE_POSTGRES_URL=pooler.url, PERIGEE_POSTGRES_LISTEN_URL=server.url)
+        report.engine("postgres behind pgbouncer", POSTGRES_ROLES, settings, ["outbox"])
 
 
 def main():
