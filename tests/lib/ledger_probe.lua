@@ -1,0 +1,49 @@
+-- ledger_probe.lua: routes with which the tests with faults reach the ledger: a payment, its reading, a transaction.
+local answer = require "lib.answer"
+local idempotent = require "lib.idempotent"
+local pg = require "lib.pg"
+local problem = require "lib.problem"
+local stores = require "stores"
+
+local probe = {}
+
+-- A payment and an event in one transaction, with the answer to be repeated: each key pays once. Nothing but the key
+-- keeps the event from being there twice.
+function probe.pay(req)
+  local order = req.json.orderId
+  local made = answer.json(201, { orderId = order })
+  local results, text, name = idempotent.apply(req, {
+    { "payment_add", { orderId = order, intentId = "pi_" .. order, amount = 1999, currency = "USD" } },
+    { "event_add", order, { kind = "paid", data = {} } },
+  }, made, { session = req.session })
+  problem.check(results, text, name)
+  return made
+end
+
+function probe.paid(req)
+  local options = { stale = req.query.stale == "yes", session = req.session }
+  local payments, text, name = stores.ledger.payments_of_order(req.tenant.id, req.params.order, options)
+  return { payments = problem.check(payments, text, name) }
+end
+
+-- Moves one unit between two rows in a transaction that waits in between, so that others get in its way.
+function probe.transfer(req)
+  local from, to, ms = req.json.from, req.json.to, req.json.ms or 0
+  local moved, text, name = pg.transaction({ isolation = req.json.isolation, retry = req.json.retry }, function(tx)
+    problem.check(tx.exec("update probe set units = units - 1 where id = $1", from))
+    log.warn("probe_waits", { ms = ms }) -- at once in the log, so that a test knows
+    sleep(ms)
+    problem.check(tx.exec("update probe set units = units + 1 where id = $1", to))
+    return true
+  end)
+  return { moved = problem.check(moved, text, name) }
+end
+
+-- One statement that takes its time.
+function probe.nap(req)
+  local rows, text, name = pg.query("select pg_sleep($1)::text as slept", tonumber(req.query.seconds))
+  problem.check(rows, text, name)
+  return { rested = true }
+end
+
+return probe
