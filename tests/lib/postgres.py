@@ -399,7 +399,7 @@ class Bouncer(Group):
 
     kind, programs = "pgbouncer", ()
 
-    def __init__(self, server, pool=4):
+    def __init__(self, server, pool=20):
         self.server, self.pool, self.password = server, pool, server.password
         super().__init__()
 
