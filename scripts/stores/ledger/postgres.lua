@@ -7,7 +7,9 @@ local watch = require "stores.ledger.postgres_watch"
 local words = require "stores.ledger.postgres_words"
 local written = require "stores.ledger.written"
 
-local LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+-- In one order, so that two units never wait for each other.
+local LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(value, 0)) "
+  .. "FROM (SELECT value FROM json_array_elements_text($1::json) ORDER BY value) locks"
 -- What perigee_expect raises.
 local UNEXPECTED = "PE001"
 -- A table or a function is not there.
@@ -28,17 +30,17 @@ local function packed(text, params)
   return list
 end
 
--- The locks come first and in one order, so that two units never wait for each other.
+-- The statements, behind one that takes the locks, if there are any; and how many are not the unit's.
 local function batch_of(wanted)
-  local list, locks = {}, {}
-  for i, lock in ipairs(wanted.locks or {}) do locks[i] = lock end
-  table.sort(locks)
-  for i, lock in ipairs(locks) do list[i] = { LOCK, lock } end
+  local list, before = {}, 0
+  if wanted.locks and #wanted.locks > 0 then
+    list[1], before = { LOCK, json.encode(json.array(wanted.locks)) }, 1
+  end
   for _, statement in ipairs(wanted) do
     local text = statement.expect and words.expect(statement[1], statement.expect) or statement[1]
     list[#list + 1] = packed(text, statement[2])
   end
-  return list, #locks
+  return list, before
 end
 
 -- A failure that has nothing to do with the unit itself.
