@@ -21,7 +21,7 @@ postgres_cancel_job_t *postgres_cancel_send(
 void postgres_cancel_let_go(postgres_cancel_job_t *job);
 /* The answer came by itself: the server is not told, if that has not begun. done still comes. */
 void postgres_cancel_drop(postgres_cancels_t *cancels, postgres_cancel_job_t *job);
-/* Waits for those that run. */
+/* Waits for those that run: a server that stands still holds this up, as libpq cannot be made to leave it. */
 void postgres_cancels_close(postgres_cancels_t *cancels);
 
 #endif

@@ -132,10 +132,11 @@ int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned) {
     return postgres->count >= postgres->options.bound ? ERR_BUSY : 0;
 }
 
+/* A replica that has stopped answering is left alone until it answers again, so that nobody waits for it in vain. */
 static void route(postgres_query_t *query) {
     postgres_t *postgres = query->postgres;
-    bool replica =
-        query->replica && !query->to_primary && postgres->read && postgres_node_up(postgres->read);
+    bool replica = query->replica && !query->to_primary && postgres->read &&
+                   postgres_node_up(postgres->read) && postgres_meter_alive(postgres->meter);
     postgres_node_send(replica ? postgres->read : postgres->main, query);
 }
 
@@ -154,13 +155,17 @@ static bool may_repeat(postgres_query_t *query) {
     return first_stray || query->verdict == POSTGRES_STALE || query->verdict == POSTGRES_READ_ONLY;
 }
 
+void postgres_again(postgres_query_t *query) {
+    query->hops++;
+    clear_result(query);
+}
+
 static void on_settled(postgres_query_t *query) {
     if (!query->err || !may_repeat(query)) {
         postgres_finish(query);
         return;
     }
-    query->hops++;
-    clear_result(query);
+    postgres_again(query);
     route(query);
 }
 

@@ -30,6 +30,8 @@ void postgres_leave(postgres_t *postgres);
 void postgres_finish_later(postgres_query_t *query, int err, const char *detail);
 /* 0, or why this query may not be begun: ERR_CLOSED, ERR_BUSY, ERR_INVALID with query->detail. owned: on a lease. */
 int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned);
+/* It has not happened, and is to be sent again. */
+void postgres_again(postgres_query_t *query);
 /* The driver's own query to one node: not refused, not sent twice, not counted against the bound. */
 void postgres_ask(postgres_t *postgres, postgres_node_t *node, postgres_query_t *query);
 
@@ -49,5 +51,7 @@ void postgres_subscriber_close(postgres_subscriber_t *subscriber);
 postgres_meter_t *postgres_meter_new(postgres_t *postgres);
 void postgres_meter_delete(postgres_meter_t *meter);
 postgres_lag_t postgres_meter_lag(const postgres_meter_t *meter);
+/* Whether the replica answered when it was asked last. */
+bool postgres_meter_alive(const postgres_meter_t *meter);
 
 #endif

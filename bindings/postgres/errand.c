@@ -8,16 +8,34 @@ typedef struct postgres_errand {
     postgres_query_t *query;
 } errand_t;
 
+static void run_it(postgres_query_t *query);
+
+/* It is not sent twice, as it may have run for long, unless it has not run at all. */
+static void on_settled(postgres_query_t *query) {
+    if (query->verdict != POSTGRES_STALE || query->hops || query->postgres->closing) {
+        postgres_finish(query);
+        return;
+    }
+    postgres_again(query);
+    run_it(query);
+}
+
+static void run_it(postgres_query_t *query) {
+    postgres_link_t *link = postgres_pool_link(&query->errand->lease);
+    int err = link ? postgres_link_send(link, query) : ERR_UNAVAILABLE;
+    if (err)
+        postgres_finish_later(query, err, err_text(err));
+    else
+        postgres_link_flush_later(link);
+}
+
 static void on_got(postgres_lease_t *lease) {
     errand_t *errand = lease->data;
     postgres_query_t *query = errand->query;
-    postgres_link_t *link = lease->err ? NULL : postgres_pool_link(lease);
-    int err = link ? postgres_link_send(link, query) : lease->err;
-    if (!link && !err) err = ERR_UNAVAILABLE;
-    if (err)
-        postgres_finish_later(query, err, lease->err ? lease->detail : err_text(err));
+    if (lease->err)
+        postgres_finish_later(query, lease->err, lease->detail);
     else
-        postgres_link_flush_later(link);
+        run_it(query);
 }
 
 int postgres_errand_start(postgres_query_t *query) {
@@ -32,7 +50,7 @@ int postgres_errand_start(postgres_query_t *query) {
         return err;
     }
     query->errand = errand;
-    query->settle = postgres_finish; /* it is not sent again: it may have run for long */
+    query->settle = on_settled;
     return 0;
 }
 

@@ -233,7 +233,7 @@ static bool is_stray(const postgres_link_t *link, const postgres_fault_t *fault)
 static int judge(
     postgres_link_t *link, const postgres_step_t *step, const postgres_fault_t *fault, bool stale) {
     bool guarded = link->options.guarded;
-    if (stale && !link->options.owned) return POSTGRES_STALE;
+    if (stale) return POSTGRES_STALE;
     if (is_stray(link, fault)) return POSTGRES_STRAY;
     if (step->kind == STEP_GUARD && strcmp(fault->sqlstate, "22012") == 0) return POSTGRES_BEHIND;
     /* The replica gave up a query because replaying could not wait for it. */

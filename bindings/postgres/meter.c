@@ -18,9 +18,10 @@ struct postgres_meter {
     deadline_t next;
     postgres_query_t query;
     postgres_statement_t statement;
-    uint64_t written; /* by the primary */
+    uint64_t written; /* by the primary; 0: it did not say */
     postgres_lag_t lag;
-    bool asking, deleted, replica; /* replica: it is being asked */
+    bool asking, replica; /* replica: it is being asked */
+    bool alive, deleted;
 };
 
 static void on_answer(postgres_query_t *query);
@@ -46,29 +47,28 @@ static uint64_t number(const postgres_query_t *query, int column) {
 static void on_replayed(postgres_meter_t *meter) {
     uint64_t replayed = number(&meter->query, 0), age = number(&meter->query, 1);
     uint64_t behind = meter->written > replayed ? meter->written - replayed : 0;
-    meter->lag = (postgres_lag_t){.known = true, .bytes = behind, .ms = behind ? age : 0};
-}
-
-static void again(postgres_meter_t *meter) {
-    loop_t *loop = meter->postgres->ground.loop;
-    deadline_set(loop, &meter->next, loop_now(loop) + EACH_MS);
+    meter->lag =
+        (postgres_lag_t){.known = meter->written > 0, .bytes = behind, .ms = behind ? age : 0};
 }
 
 static void on_answer(postgres_query_t *query) {
     postgres_meter_t *meter = LIST_OWNER(query, postgres_meter_t, query);
+    loop_t *loop = meter->postgres->ground.loop;
+    bool answered = !query->err && query->results && query->results[0];
     meter->asking = false;
     if (meter->deleted) {
         free(meter);
-    } else if (query->err || !query->results[0]) {
-        meter->lag.known = false;
-        again(meter);
-    } else if (!meter->replica) {
-        meter->written = number(query, 0);
-        ask(meter, true);
-    } else {
-        on_replayed(meter);
-        again(meter);
+        return;
     }
+    if (!meter->replica) {
+        meter->written = answered ? number(query, 0) : 0;
+        ask(meter, true);
+        return;
+    }
+    meter->alive = answered;
+    meter->lag.known = false;
+    if (answered) on_replayed(meter);
+    deadline_set(loop, &meter->next, loop_now(loop) + EACH_MS);
 }
 
 static void on_next(deadline_t *deadline) {
@@ -93,4 +93,8 @@ void postgres_meter_delete(postgres_meter_t *meter) {
 
 postgres_lag_t postgres_meter_lag(const postgres_meter_t *meter) {
     return meter->lag;
+}
+
+bool postgres_meter_alive(const postgres_meter_t *meter) {
+    return meter->alive;
 }

@@ -1,4 +1,5 @@
-/* test_postgres_server.c: the driver on the server of PERIGEE_TEST_POSTGRES_URL; without one, nothing. */
+/* test_postgres_server.c: the driver on the server of PERIGEE_TEST_POSTGRES_URL; without one, nothing.
+   PERIGEE_TEST_POSTGRES_LISTEN_URL is a direct way past a pooler, _READ_URL a replica that replays nothing. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -6,7 +7,7 @@
 #include <cmocka.h>
 #include "postgres_rig.h"
 
-static const char *url;
+static const char *url, *listen_url, *read_url;
 
 static void test_a_query(void **state) {
     (void)state;
@@ -497,7 +498,8 @@ static void hear(postgres_t *postgres, hearing_t *hearing, const char *channel) 
 static void test_notifications(void **state) {
     (void)state;
     loop_t *loop = loop_new();
-    postgres_t *postgres = rig_client(loop, url);
+    postgres_t *postgres =
+        rig_client_with(loop, (postgres_options_t){.url = url, .listen_url = listen_url});
     hearing_t one, other, many[40];
     char names[40][24];
     ask_t ask;
@@ -604,7 +606,65 @@ static void test_the_end(void **state) {
     postgres_lease_end(&hold.lease, false);
 }
 
-int main(void) {
+static void read_count(loop_t *loop, postgres_t *postgres, ask_t *ask, uint64_t min_lsn) {
+    rig_prepare(ask, "select count(*) from driver_read", NULL, NULL);
+    ask->query.replica = true;
+    ask->query.min_lsn = min_lsn;
+    assert_int_equal(postgres_submit(postgres, &ask->query), 0);
+    RIG_UNTIL(loop, ask->done);
+}
+
+/* The replica stands still: who has written reads from the primary, anybody else what the replica knows. */
+static void test_a_replica_that_is_behind(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    postgres_t *postgres =
+        rig_client_with(loop, (postgres_options_t){.url = url, .read_url = read_url});
+    ask_t ask;
+    RIG_UNTIL(loop, postgres_lag(postgres).known);
+    read_count(loop, postgres, &ask, 0);
+    int known = atoi(ask.cell[0]);
+    rig_run(loop, postgres, &ask, "insert into driver_read values (1)");
+    assert_int_equal(ask.err, 0);
+    rig_run(loop, postgres, &ask, POSTGRES_LSN_SQL);
+    uint64_t lsn = strtoull(ask.cell[0], NULL, 10);
+    for (int i = 0; i < 3; i++) {
+        read_count(loop, postgres, &ask, lsn);
+        assert_int_equal(ask.err, 0);
+        assert_int_equal(atoi(ask.cell[0]), known + 1);
+        read_count(loop, postgres, &ask, 1);
+        assert_int_equal(atoi(ask.cell[0]), known);
+    }
+    RIG_UNTIL(loop, postgres_lag(postgres).bytes > 0 && postgres_lag(postgres).ms > 0);
+    loop_delete(loop);
+}
+
+static int run_replica(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_replica_that_is_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+/* What also holds behind a pooler in transaction mode. */
+static int run_pooled(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_query),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_a_batch_has_one_fate),
+        cmocka_unit_test(test_a_changed_table),
+        cmocka_unit_test(test_a_deadline),
+        cmocka_unit_test(test_a_transaction),
+        cmocka_unit_test(test_a_slow_query),
+        cmocka_unit_test(test_a_slow_query_is_stopped),
+        cmocka_unit_test(test_rows_as_they_come),
+        cmocka_unit_test(test_notifications),
+        cmocka_unit_test(test_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+static int run_direct(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_query),
         cmocka_unit_test(test_neighbours),
@@ -626,10 +686,17 @@ int main(void) {
         cmocka_unit_test(test_refused_by_name),
         cmocka_unit_test(test_the_end),
     };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void) {
     url = getenv("PERIGEE_TEST_POSTGRES_URL");
+    listen_url = getenv("PERIGEE_TEST_POSTGRES_LISTEN_URL");
+    read_url = getenv("PERIGEE_TEST_POSTGRES_READ_URL");
     if (!url || !url[0]) {
         puts("PERIGEE_TEST_POSTGRES_URL names no server");
         return 0;
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (read_url) return run_replica();
+    return listen_url ? run_pooled() : run_direct();
 }
