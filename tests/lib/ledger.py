@@ -44,7 +44,7 @@ class Races:
         counts = self.all_at_once(PROCESSES, "claim", str(uuid.uuid4()), keys, CALLS)
         for key in range(keys):
             total = sum((collections.Counter(count[key]) for count in counts), collections.Counter())
-            self.assertEqual(total, {"new": 1, "running": PROCESSES * CALLS - 1})
+            self.assertEqual(dict(total), {"new": 1, "running": PROCESSES * CALLS - 1})
 
     def test_refunds_of_several_nodes_never_exceed_their_payment(self):
         tenant = str(uuid.uuid4())
