@@ -185,12 +185,6 @@ static void check_free(postgres_link_t *link) {
     if (tell) events->free(link->options.data, link);
 }
 
-static void on_cancel_done(void *data) {
-    postgres_link_t *link = data;
-    link->job = NULL;
-    check_free(link);
-}
-
 /* A place that is first and forgotten is cancelled when it is late, and given twice its time before the connection is
    given up, at least once its time since the place before it was answered, and a second since the cancel: a server that
    has stood still and works off its queue is not late. */
@@ -211,9 +205,16 @@ static void watch_head(postgres_link_t *link) {
     if (link->head == link->tail || link->state != UP) return;
     const place_t *first = place_at(link, link->head);
     if (first->query) return;
-    bool asked = link->target == link->head;
+    bool asked = link->target == link->head || link->job; /* one cancel at a time */
     uint64_t at = asked ? give_up_at(link, first) : cancel_at(link, first);
     deadline_set(link->options.ground->loop, &link->watch, at);
+}
+
+static void on_cancel_done(void *data) {
+    postgres_link_t *link = data;
+    link->job = NULL;
+    watch_head(link);
+    check_free(link);
 }
 
 void postgres_link_stop(postgres_link_t *link) {
