@@ -61,6 +61,10 @@ class Perigee:
         for pid in self.pids:
             subprocess.run(["taskset", "-acp", SERVER_CORE, str(pid)], stdout=subprocess.DEVNULL, check=True)
 
+    def headers(self):
+        """What the load sends beside the host."""
+        return []
+
     def stop(self):
         self.server.stop()
         self.server.remove()
@@ -80,8 +84,8 @@ class Shop(Perigee):
 
     host = "acme.localhost"
 
-    def __init__(self):
-        super().__init__(Server(requests_max=1000000))
+    def __init__(self, server=None):
+        super().__init__(server or Server(requests_max=1000000))
         body = {"name": "Rope", "sku": "ROPE", "price": "9.99", "stock": 9, "category": ["Climbing"],
                 "attributes": {"length": "60 m", "color": "Blue"}, "description": "A rope. " * 20}
         answer = call(self.port, "POST", "/api/products", json=body, key="owner")
@@ -93,11 +97,11 @@ class Nginx:
 
     host = "bench0.localhost"
 
-    def __init__(self, folder):
+    def __init__(self, folder, redis_port=0):
         self.port = free_port()
         with open(os.path.join(HERE, "nginx", "nginx.conf.in"), encoding="utf-8") as source:
             text = source.read()
-        for name, value in (("FOLDER", folder), ("PORT", str(self.port)), ("HERE", HERE)):
+        for name, value in (("FOLDER", folder), ("PORT", str(self.port)), ("HERE", HERE), ("REDIS", str(redis_port))):
             text = text.replace(f"@{name}@", value)
         path = os.path.join(folder, "nginx.conf")
         with open(path, "w", encoding="utf-8") as target:
@@ -110,6 +114,9 @@ class Nginx:
                 self.pids = [int(pid) for pid in source.read().split()]
             if self.pids:
                 break
+
+    def headers(self):
+        return []
 
     def stop(self):
         self.process.terminate()
@@ -128,7 +135,7 @@ def body_of(server, path, post):
         method = "POST"
         with open(post, encoding="utf-8") as source:
             body = source.read()
-    answer = call(server.port, method, path, json=body, tenant="bench0")
+    answer = call(server.port, method, path, json=body, tenant=server.host.split(".", maxsplit=1)[0])
     if answer.status != 200:
         raise SystemExit(f"void: {path}: {answer}")
     return answer.body
@@ -137,7 +144,7 @@ def body_of(server, path, post):
 def load(server, path, post=None, shops=1):
     """One round: (requests, requests per second, p50 ms, p99 ms)."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c32", f"-d{SECONDS}s", "--latency", "--timeout", "30s",
-               "-H", "Host: " + server.host, f"http://127.0.0.1:{server.port}{path}"]
+               "-H", "Host: " + server.host, *server.headers(), f"http://127.0.0.1:{server.port}{path}"]
     if post:
         command[-1:-1] = ["-s", os.path.join(HERE, "post.lua")]
         command += ["--", post, str(shops)]
@@ -160,8 +167,8 @@ def measure(server, path, post=None, shops=1):
     return (cpu_us(server.pids) - before) / requests, rate, p50, p99
 
 
-def agree(perigee, nginx, path, post):
-    ours, theirs = body_of(perigee, path, post), body_of(nginx, path, post)
+def agree(perigee, nginx, path, post, beside):
+    ours, theirs = body_of(perigee, path, post), body_of(nginx, beside, post)
     if path != "/plaintext":
         ours, theirs = json.loads(ours), json.loads(theirs)
     if ours != theirs:
@@ -176,12 +183,14 @@ def speed(rows):
     return f"{median(rows, 1):.0f}/s, p50 {median(rows, 2):.2f} ms, p99 {median(rows, 3):.2f} ms"
 
 
-def compare(name, perigee, nginx, path, post=None, shops=1):
-    agree(perigee, nginx, path, post)
+def compare(name, perigee, nginx, path, post=None, shops=1, beside=None):
+    """beside: nginx's path, when it is another one."""
+    beside = beside or path
+    agree(perigee, nginx, path, post, beside)
     rows = {"perigee": [], "nginx": [], "again": []}
     for _ in range(ROUNDS):
-        for key, server in (("perigee", perigee), ("nginx", nginx), ("again", perigee)):
-            rows[key].append(measure(server, path, post, shops))
+        for key, server, at in (("perigee", perigee, path), ("nginx", nginx, beside), ("again", perigee, path)):
+            rows[key].append(measure(server, at, post, shops))
     ours, theirs, again = (median(rows[key], 0) for key in ("perigee", "nginx", "again"))
     ratios = sorted(a[0] / b[0] for a, b in zip(rows["perigee"], rows["nginx"]))
     print(f"{name:14} {ours:7.2f} us/request, nginx {theirs:7.2f}, ratio {statistics.median(ratios):.2f} "
@@ -229,6 +238,10 @@ def postgres():
     subprocess.run([sys.executable, os.path.join(HERE, "postgres.py")], check=True)
 
 
+def redis():
+    subprocess.run([sys.executable, os.path.join(HERE, "redis.py")], check=True)
+
+
 def product():
     shop = Shop()
     try:
@@ -259,7 +272,7 @@ def beside_nginx(names):
 
 NGINX = ("plaintext", "json", "cart-5", "cart-50", "cart-5-of-100", "cart-50-of-100")
 ALONE = {"start": starts, "product": product, "rules": rules, "hostile": hostile, "faults": faults, "changes": changes,
-         "postgres": postgres}
+         "postgres": postgres, "redis": redis}
 
 
 def main(names):
