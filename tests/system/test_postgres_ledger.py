@@ -69,6 +69,9 @@ class WithReplica(OnServer):
 
     begin, finish = Races.begin, Races.finish
 
+    def setUp(self):
+        postgres.until(self.groups[0].caught_up, "the replica has the schema")
+
     def read(self, count):
         return self.finish(self.begin("read", str(uuid.uuid4()), str(uuid.uuid4()), count))
 
@@ -82,6 +85,17 @@ class WithReplica(OnServer):
         finally:
             pair.hold_replay(False)
         self.assertEqual(self.read(20)["missed"], 0)
+
+    def test_a_replica_without_the_schema_is_no_failure(self):
+        pair = self.groups[0]
+        pair.query("alter table payment_transactions rename to later")
+        postgres.until(pair.caught_up, "the replica has no such table")
+        pair.hold_replay()
+        try:
+            pair.query("alter table later rename to payment_transactions")
+            self.assertEqual(self.read(5), {"missed": 0, "behind": 0})
+        finally:
+            pair.hold_replay(False)
 
     def test_stale_reads_go_to_the_replica_once_it_has_caught_up(self):
         pair = self.groups[0]

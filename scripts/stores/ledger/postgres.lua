@@ -93,17 +93,27 @@ local function write(tenant, wanted, options)
   end
 end
 
--- Where a read goes: to the replica only when that is asked for, and known to be recent enough.
-local function door_of(tenant, options)
-  if has_replica and options and options.stale then
-    local lsn = options.session and written.lsn(tenant, options.session) or 0
-    if lsn ~= 0 or not options.session then return pg.with { tenant = tenant, replica = true, min_lsn = lsn } end
-  end
-  return pg.with { tenant = tenant, repeatable = true }
+-- The options of a read that the replica may answer: when that is asked for, and it is known how recent it must be.
+local function of_replica(tenant, options)
+  if not has_replica or not options or not options.stale then return nil end
+  local lsn = 0
+  if options.session then lsn = written.lsn(tenant, options.session) end
+  if not lsn then return nil end
+  return { tenant = tenant, replica = true, min_lsn = lsn }
 end
 
+-- The request's own time is up, or its client has gone: no reason to ask another server.
+local OVER = { timeout = true, cancelled = true }
+
+-- A replica that cannot answer (it is behind a new schema, or had to give way to what it replays) is no failure.
 local function read(tenant, statement, options)
-  local rows, text, name, failure = door_of(tenant, options).query(unpack(packed(statement[1], statement[2])))
+  local query = packed(statement[1], statement[2])
+  local place = of_replica(tenant, options)
+  if place then
+    local rows, text, name = pg.with(place).query(unpack(query))
+    if rows or OVER[name] then return rows, text, name end
+  end
+  local rows, text, name, failure = pg.with({ tenant = tenant, repeatable = true }).query(unpack(query))
   if not rows then return plain(text, name, failure) end
   return rows
 end
