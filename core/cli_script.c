@@ -57,7 +57,7 @@ const cli_command_t CLI_AUDIT = {
     .name = "audit",
     .usage = "export --tenant SLUG [--from TIME] [--to TIME] [--config FILE] [--SETTING=VALUE…] "
              "FILE.csv",
-    .summary = "write who changed prices and rules as CSV",
+    .summary = "write who changed prices, rules and settings as CSV",
     .run = run_audit,
 };
 

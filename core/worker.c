@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define ALIVE_MS 1000
+#define LEAVE_LOOK_MS 10
 #define SOCKETS_MAX 16
 #define FIRST_SOCKET 3 /* sd_listen_fds(3) */
 
@@ -30,7 +31,8 @@ typedef struct worker {
     background_t *background;
     seed_t *seed;
     app_t *built; /* beside the one that serves, until commit or drop */
-    deadline_t alive;
+    deadline_t alive, leave;
+    uint64_t leave_ms; /* it drains no longer than until then */
     deferred_t accept;
     uv_signal_t terminate;
     size_t loading; /* editions that are being read */
@@ -54,8 +56,19 @@ static void answer(worker_t *worker, const char *verb, int64_t id, const char *e
     if (worker->channel) channel_send(worker->channel, &message);
 }
 
-static void end_loop(void *data) {
-    loop_stop(((worker_t *)data)->loop);
+/* Connections are gone. Handlers whose client has left before its answer are to come to their end too. */
+static void on_leave(deadline_t *deadline) {
+    worker_t *worker = LIST_OWNER(deadline, worker_t, leave);
+    uint64_t now = loop_now(worker->loop);
+    if (worker->services.ndetached == 0 || now >= worker->leave_ms)
+        loop_stop(worker->loop);
+    else
+        deadline_set(worker->loop, deadline, now + LEAVE_LOOK_MS);
+}
+
+static void on_drained(void *data) {
+    worker_t *worker = data;
+    on_leave(&worker->leave);
 }
 
 static void drain(worker_t *worker) {
@@ -68,7 +81,9 @@ static void drain(worker_t *worker) {
     /* With the last copy of a socket closed, new connections are refused rather than left waiting. */
     for (int i = 0; i < worker->nsockets; i++)
         close(worker->sockets[i]);
-    net_drain(worker->net, (uint64_t)worker->services.config.drain_ms, end_loop, worker);
+    uint64_t most_ms = (uint64_t)worker->services.config.drain_ms;
+    worker->leave_ms = loop_now(worker->loop) + most_ms;
+    net_drain(worker->net, most_ms, on_drained, worker);
 }
 
 static void log_failed(const char *what, int err) {
@@ -274,6 +289,7 @@ static int begin(worker_t *worker) {
     if (!worker->channel) return ERR_NO_MEMORY;
     deferred_init(&worker->accept, on_accept);
     deadline_init(&worker->alive, on_alive);
+    deadline_init(&worker->leave, on_leave);
     deadline_set(worker->loop, &worker->alive, loop_now(worker->loop) + ALIVE_MS);
     uv_signal_init(loop_uv(worker->loop), &worker->terminate);
     worker->terminate.data = worker;
@@ -296,6 +312,7 @@ static void end(worker_t *worker) {
     if (worker->server) server_delete(worker->server);
     deferred_clear(&worker->accept);
     deadline_clear(&worker->alive);
+    deadline_clear(&worker->leave);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
     loop_turn(worker->loop, 0);
     services_destroy(&worker->services);

@@ -1,4 +1,4 @@
--- audit.lua: /api/audit: who changed a price or the rules, oldest first.
+-- audit.lua: /api/audit: who changed a price, the rules or the settings, oldest first.
 local audit = require "shop.audit"
 local cursor = require "lib.cursor"
 local page = require "lib.page"

@@ -5,8 +5,8 @@ local tenants = require "shop.tenants"
 local USAGE = [[
 usage: perigee audit export --tenant SLUG [--from TIME] [--to TIME] [--config FILE] [--SETTING=VALUE…] FILE.csv
 
-Writes who changed a price or the rules, when, from what to what, oldest first. The file appears when it is whole; - is
-standard output.
+Writes who changed a price, the rules or the settings, when, from what to what, oldest first. The file appears when it
+is whole; - is standard output.
 
   --tenant SLUG   the shop, by its folder under tenants/
   --from TIME     from then on: 2026-01-31 or 2026-01-31T12:00:00Z

@@ -33,6 +33,8 @@ local tenant = schema.entity("tenant", {
   { "updatedAt", type = "string", write = "never" },
   -- The digest of the tenant.json that the document was last seeded from.
   { "seed", type = "string", internal = true },
+  -- Changes of settings that are still to be noted in the ledger: shop.audit.
+  { "audits", type = "list", internal = true },
 })
 
 return tenant

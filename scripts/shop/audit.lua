@@ -1,10 +1,11 @@
--- audit.lua: notes in the ledger who changed a price or the rules, when, from what to what.
+-- audit.lua: notes in the ledger who changed a price, the rules or the settings, when, from what to what.
 --
 -- A price changes in the documents, which know no transaction with the ledger: the record goes into the product by the
 -- very update that changes the price, and into the ledger, under an id of its own, before the product's mark is
--- cleared. So each change has exactly one record, whatever dies in between.
+-- cleared. So each change has exactly one record, whatever dies in between. So it is with a shop's settings.
 local changes = require "changes"
 local problem = require "lib.problem"
+local schema = require "lib.schema"
 local stores = require "stores"
 
 local audit = {}
@@ -28,10 +29,43 @@ function audit.of_price(product, set, by)
   }
 end
 
--- The records that wait in the product, and one more.
-function audit.appended(product, record)
+-- A setting of this name is not for a log.
+local function is_secret(name)
+  name = name:lower()
+  for _, word in ipairs { "secret", "password", "token", "key" } do
+    if name:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+local function shown(name, value)
+  if value ~= nil and is_secret(name) then return "(hidden)" end
+  if type(value) ~= "table" then return value end
+  local copy = json.is_array(value) and json.array {} or json.object {}
+  for field, part in pairs(value) do copy[field] = shown(tostring(field), part) end
+  return copy
+end
+
+-- The record of changed settings of a shop, with those that differ, or nil when none does.
+function audit.of_settings(before, after, by)
+  local record = { id = ident.uuid(), actor = by.actor, requestId = by.requestId, action = "settings.change",
+    subject = "settings", before = json.object {}, after = json.object {} }
+  local differs = false
+  for _, settings in ipairs { before, after } do
+    for name in pairs(settings) do
+      if not schema.same(before[name], after[name]) then
+        differs = true
+        record.before[name], record.after[name] = shown(name, before[name]), shown(name, after[name])
+      end
+    end
+  end
+  return differs and record or nil
+end
+
+-- The records that wait in the document, and one more.
+function audit.appended(document, record)
   local list = json.array {}
-  for i, waiting in ipairs(product.audits or {}) do list[i] = waiting end
+  for i, waiting in ipairs(document.audits or {}) do list[i] = waiting end
   list[#list + 1] = record
   return list
 end

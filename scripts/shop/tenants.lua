@@ -1,4 +1,5 @@
 -- tenants.lua: finds the tenant of a request and keeps the tenants' documents in step with their tenant.json.
+local audit = require "shop.audit"
 local problem = require "lib.problem"
 local read_through = require "lib.read_through"
 local schema = require "schema.tenant"
@@ -84,14 +85,24 @@ local function insert(clean, digest)
   end
 end
 
+-- Changes of settings that the document says are still to be noted; what stays is noted at the next seeding.
+local function note_settings(tenant)
+  if not tenant.audits or not audit.write(tenant.id, tenant.audits) then return end
+  stores.documents.update("*", "tenants", tenant.id, { unset = { "audits" }, guard = { version = tenant.version } })
+end
+
 local function replace(known, clean, digest)
+  local record = audit.of_settings(known.settings, clean.settings, { actor = "file" })
   clean.id = nil
   clean.seed, clean.updatedAt = digest, clock.iso(clock.now_ms())
+  clean.audits = record and audit.appended(known, record)
   local change = { set = clean, inc = { version = 1 }, guard = { version = known.version } }
-  local _, text, name = stores.documents.update("*", "tenants", known.id, change)
-  if name == "conflict" then
+  local after, text, name = stores.documents.update("*", "tenants", known.id, change)
+  if after then
+    note_settings(after)
+  elseif name == "conflict" then
     report_taken(clean)
-  elseif name and name ~= "precondition_failed" then
+  elseif name ~= "precondition_failed" then
     problem.of_failure(text, name)
   end
 end
@@ -108,7 +119,7 @@ local function seed_one(document)
   local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
   local known = found[1]
   if not known then return insert(clean, digest) end
-  if known.seed ~= digest then replace(known, clean, digest) end
+  if known.seed ~= digest then replace(known, clean, digest) else note_settings(known) end
   read_through.changed(known.id, KEY)
 end
 

@@ -12,7 +12,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import call, main  # noqa: E402 pylint: disable=wrong-import-position
-from lib.server import Server, eventually  # noqa: E402 pylint: disable=wrong-import-position
+from lib.server import STOP_S, Server, eventually  # noqa: E402 pylint: disable=wrong-import-position
 
 # Handlers whose beginning is counted and whose end a test decides about, in every server at once.
 HANDLERS = """
@@ -138,6 +138,16 @@ class Idempotency(unittest.TestCase):
         if options.get("key"):
             session = None
         return call(self.servers[server].port, "POST", path, json=body, headers=headers, session=session, **options)
+
+    def leave(self, path, body, key, server):
+        """A client that goes away once its request's handler runs."""
+        port = self.servers[server].port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("POST", path, body=json.dumps(body), headers={
+            "Host": f"acme.localhost:{port}", "Content-Type": "application/json", "Idempotency-Key": key,
+            "X-Session-ID": "a-session-of-the-test"})
+        eventually(lambda: self.runs(body["name"]) == 1, "the handler runs")
+        connection.close()
 
     def runs(self, name, server=0):
         answer = call(self.servers[server].port, "GET", "/api/test/runs/" + name)
@@ -305,13 +315,7 @@ class Keys(Idempotency):
 
     def test_who_leaves_finds_the_answer(self):
         name = self.name()
-        server = self.servers[0]
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        connection.request("POST", "/api/test/wait", body=json.dumps({"name": name}), headers={
-            "Host": f"acme.localhost:{server.port}", "Content-Type": "application/json", "Idempotency-Key": name,
-            "X-Session-ID": "a-session-of-the-test"})
-        eventually(lambda: self.runs(name) == 1, "the handler runs")
-        connection.close()
+        self.leave("/api/test/wait", {"name": name}, name, 0)
         self.running(self.post("/api/test/wait", {"name": name}, name, 1))
         self.go(name)
         answer = self.settled(lambda: self.post("/api/test/wait", {"name": name}, name, 1))
@@ -391,6 +395,20 @@ class Deaths(Idempotency):
             self.assertEqual(answer.headers.get("Idempotent-Replayed"), "true")
         state = call(self.servers[1].port, "GET", "/api/test/runs/" + name).json
         self.assertEqual(state, {"runs": 2, "events": 1})
+
+    def test_a_server_that_ends_finishes_what_clients_have_left(self):
+        name = self.name()
+        server = self.servers[1]
+        self.leave("/api/test/wait", {"name": name}, name, 1)
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: '"event":"draining"' in server.log(), "the server drains")
+        self.go(name)
+        self.assertEqual(server.process.wait(STOP_S), 0)  # a second SIGTERM would not wait for it
+        server.kill()
+        server.start()
+        answer = self.post("/api/test/wait", {"name": name}, name)
+        self.assertEqual((answer.status, answer.json), (201, {"run": 1}), answer)
+        self.assertEqual(answer.headers.get("Idempotent-Replayed"), "true")
 
     def stop_between_writes(self, server):
         """Stopped inside of a transaction it would keep the other server from writing."""
