@@ -129,5 +129,15 @@ class Server:
             self.process.stdout.close()
             self.process = None
 
+    def kill_all(self):
+        """kill -9 of the master and its workers at once; they are gone on return, and so is their port."""
+        self.process.send_signal(signal.SIGSTOP)  # or it would replace the first that dies
+        pids = self.worker_pids()
+        for pid in (*pids, self.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        self.kill()
+        for pid in pids:
+            eventually(lambda worker=pid: not is_worker(worker), "a killed worker ends")
+
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)

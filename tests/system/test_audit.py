@@ -136,8 +136,8 @@ class Audit(Case):
         return sum('"rules_noted"' in line and edition in line for line in server.log().splitlines())
 
     def test_every_worker_of_two_servers_sees_a_swap_and_it_is_noted_once(self):
-        other = Server(data=self.server.data, tenants=self.server.tenants, scripts=self.server.scripts, workers=2,
-                       log_level="debug")
+        other = Server(data=self.server.data, tenants=self.server.tenants, scripts=self.server.scripts,
+                       **{**self.settings, "workers": 2})
         try:
             other.start()
             noted, edition = len(self.swaps()), self.edition()

@@ -89,13 +89,6 @@ def make_server(**settings):
     return server
 
 
-def kill_all(server):
-    """kill -9 of the master and all its workers."""
-    for pid in server.worker_pids():
-        os.kill(pid, signal.SIGKILL)
-    server.kill()
-
-
 class Idempotency(unittest.TestCase):
     """Two servers over one data folder."""
 
@@ -363,7 +356,7 @@ class Deaths(Idempotency):
         name = self.name()
         self.go(name)
         first = self.post("/api/test/wait", {"name": name}, name)
-        kill_all(self.servers[0])
+        self.servers[0].kill_all()
         self.servers[0].start()
         self.same(self.post("/api/test/wait", {"name": name}, name), first)
         self.assertEqual(self.runs(name), 1)
@@ -372,7 +365,7 @@ class Deaths(Idempotency):
         name = self.name()
         thread, _ = self.begin("/api/test/wait", {"name": name}, name, 0)
         eventually(lambda: self.runs(name, 1) == 1, "the handler runs")
-        kill_all(self.servers[0])
+        self.servers[0].kill_all()
         thread.join()
         self.servers[0].start()
         self.go(name)
@@ -386,7 +379,7 @@ class Deaths(Idempotency):
         body = {"name": name, "hang": True}
         thread, _ = self.begin("/api/test/together", body, name, 0)
         eventually(lambda: self.runs(name, 1) == 2, "the transaction is over")
-        kill_all(self.servers[0])
+        self.servers[0].kill_all()
         thread.join()
         self.servers[0].start()
         for server in (0, 1):

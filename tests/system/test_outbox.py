@@ -2,7 +2,6 @@
 """test_outbox.py: what transactions leave to be done is done, in order per key, by many workers, across kill -9."""
 import collections
 import os
-import signal
 import sys
 import unittest
 
@@ -73,17 +72,12 @@ def make_server(**settings):
     return server
 
 
-def kill_all(server):
-    """kill -9 of the master and all its workers."""
-    for pid in server.worker_pids():
-        os.kill(pid, signal.SIGKILL)
-    server.kill()
-
-
 class Outbox(unittest.TestCase):
+    settings = {}
+
     def setUp(self):
-        first = make_server(workers=2)
-        self.servers = [first, make_server(workers=2, data=first.data)]
+        first = make_server(workers=2, **self.settings)
+        self.servers = [first, make_server(workers=2, data=first.data, **self.settings)]
         self.addCleanup(self.remove)
         for server in self.servers:
             server.start()
@@ -171,7 +165,7 @@ class Outbox(unittest.TestCase):
                 before = len(self.sent())
                 eventually(lambda known=before: len(self.sent()) > known or
                            {one[3] for one in self.sent()} >= set(ids), "something is sent")
-                kill_all(victim)
+                victim.kill_all()
                 victim.start()
         self.all_sent(ids)
         self.in_order(ids)
