@@ -140,14 +140,19 @@ local function run_handler(req, run)
   return nil, trace
 end
 
--- Runs the handler of a fresh claim and stores its answer. An answer of a fault of ours is not kept: the key is free.
+-- A fault of ours, or a refusal that asks to come back, is not what became of the request: the key is free again.
+local function is_final(stored)
+  return stored.status < 400 or (stored.status < 500 and not header_of(stored.headers, "retry-after"))
+end
+
+-- Runs the handler of a fresh claim and stores its answer.
 local function carry_out(req, run, wanted, claim)
   req.idempotency = claim
   local made, fault = run_handler(req, run)
   if claim.stored then return shown(claim.stored) end
   local stored = not fault and render(made, req)
   local valid, text, name
-  if stored and stored.status < 500 then
+  if stored and is_final(stored) then
     valid, text, name = settle("key_finish", req.tenant.id, claim, stored)
     if valid == nil then refuse_unknown(text, name) end
   else

@@ -40,6 +40,12 @@ function problem.not_found(what)
   problem.raise { status = 404, code = "not_found", detail = "there is no such " .. what }
 end
 
+-- Others change it all the time just now: the same request may work in a moment.
+function problem.too_often(what)
+  problem.raise { status = 409, code = "conflict", detail = "the " .. what .. " changes too often; try again",
+    headers = { ["Retry-After"] = "1" } }
+end
+
 -- Raises the failure of a store or of the rules (nil, text, name); a name unknown to callers is a plain error, so
 -- that the log gets a traceback and the client no detail.
 function problem.of_failure(text, name)

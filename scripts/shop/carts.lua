@@ -204,11 +204,13 @@ local function change(tenant, session, match, wanted)
     local ids = step:ids()
     ids[#ids + 1] = wanted.product_id
     look_up(tenant, ids, order.products)
-    local result = problem.check(step:change(order))
+    local result, text, name = step:change(order)
+    if name == "conflict" then break end
+    problem.check(result, text, name)
     if result.refused then problem.raise(refusals[result.refused](result, wanted)) end
     if not result.again then return view(tenant, result, order.products) end
   end
-  problem.raise { status = 409, code = "conflict", detail = "the cart changes too often; try again" }
+  problem.too_often "cart"
 end
 
 -- Adds pieces of a product, to its line when there is one.

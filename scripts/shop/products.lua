@@ -159,7 +159,7 @@ local function change(tenant, id, match, plan, by)
     if name == "conflict" then problem.raise(taken(update.set.sku)) end
     if name ~= "precondition_failed" and name ~= "not_found" then problem.of_failure(text, name) end
   end
-  problem.raise { status = 409, code = "conflict", detail = "the product changes too often; try again" }
+  problem.too_often "product"
 end
 
 -- Puts the body in the place of the product; stock, which sales change, stays as it is.
@@ -245,7 +245,7 @@ function products.remove(tenant, id, match)
       if name ~= "precondition_failed" then problem.of_failure(text, name) end
     end
   end
-  problem.raise { status = 409, code = "conflict", detail = "the product changes too often; try again" }
+  problem.too_often "product"
 end
 
 return products

@@ -41,6 +41,7 @@ return {
     local run = begin(req)
     if run == 1 then problem.raise { status = 503, code = "unavailable", detail = "not now" } end
     if run == 2 then error "a fault" end
+    if run == 3 then problem.too_often "thing" end
     return { run = run }
   end },
   ["POST /api/test/needs"] = { idempotent = "required", run = function() return { ok = true } end },
@@ -300,11 +301,12 @@ class Keys(Idempotency):
 
     def test_a_fault_of_the_server_frees_the_key(self):
         name = self.name()
-        answers = [self.post("/api/test/fail", {"name": name}, name, server) for server in (0, 1, 0, 1)]
-        self.assertEqual([answer.status for answer in answers], [503, 500, 200, 200])
+        answers = [self.post("/api/test/fail", {"name": name}, name, server)
+                   for server in (0, 1, 0, 1, 0)]
+        self.assertEqual([answer.status for answer in answers], [503, 500, 409, 200, 200])
         self.assertEqual(answers[1].json["code"], "internal")
-        self.same(answers[3], answers[2])
-        self.assertEqual(self.runs(name), 3)
+        self.same(answers[4], answers[3])
+        self.assertEqual(self.runs(name), 4)
 
     def test_who_leaves_finds_the_answer(self):
         name = self.name()
