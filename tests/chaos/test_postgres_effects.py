@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_postgres_effects.py: effect and answer in one transaction while PostgreSQL is cut off, killed and started anew."""
+"""test_postgres_effects.py: effect and answer in one transaction while PostgreSQL is cut off, killed and restarted."""
 import concurrent.futures
 import http.client
 import os
