@@ -1,12 +1,14 @@
 /* cancel.c: asks the server to stop what a connection runs, on a thread, because libpq waits for it. */
 #include "postgres/cancel.h"
 #include <stdlib.h>
+#include "base/aside.h"
 
-#define THREADS 2
-#define BOUND 64 /* more are not sent; their connections are given up in the end */
+#define BUSY_MAX 16 /* more are not sent; their connections are given up in the end */
 
 struct postgres_cancel_job {
-    work_t work;
+    list_t node;
+    postgres_cancels_t *cancels;
+    aside_t *aside;
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
     PGcancelConn *key;
 #else
@@ -18,9 +20,8 @@ struct postgres_cancel_job {
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
 /* Encrypted as the connection is. */
-static void on_thread(work_t *work, void *thread_data) {
-    (void)thread_data;
-    PQcancelBlocking(LIST_OWNER(work, postgres_cancel_job_t, work)->key);
+static void on_thread(void *data) {
+    PQcancelBlocking(((postgres_cancel_job_t *)data)->key);
 }
 
 static bool take_key(postgres_cancel_job_t *job, PGconn *conn) {
@@ -28,15 +29,15 @@ static bool take_key(postgres_cancel_job_t *job, PGconn *conn) {
     return job->key != NULL;
 }
 
-static void free_job(postgres_cancel_job_t *job) {
+static void discard(void *data) {
+    postgres_cancel_job_t *job = data;
     PQcancelFinish(job->key);
     free(job);
 }
 #else
-static void on_thread(work_t *work, void *thread_data) {
+static void on_thread(void *data) {
     char why[256];
-    (void)thread_data;
-    PQcancel(LIST_OWNER(work, postgres_cancel_job_t, work)->key, why, sizeof why);
+    PQcancel(((postgres_cancel_job_t *)data)->key, why, sizeof why);
 }
 
 static bool take_key(postgres_cancel_job_t *job, PGconn *conn) {
@@ -44,55 +45,60 @@ static bool take_key(postgres_cancel_job_t *job, PGconn *conn) {
     return job->key != NULL;
 }
 
-static void free_job(postgres_cancel_job_t *job) {
+static void discard(void *data) {
+    postgres_cancel_job_t *job = data;
     PQfreeCancel(job->key);
     free(job);
 }
 #endif
 
-static void on_done(work_t *work) {
-    postgres_cancel_job_t *job = LIST_OWNER(work, postgres_cancel_job_t, work);
+static void on_done(void *data) {
+    postgres_cancel_job_t *job = data;
+    list_remove(&job->node);
+    job->cancels->busy--;
     if (job->done) job->done(job->data);
-    free_job(job);
 }
 
-static bool open_threads(postgres_cancels_t *cancels) {
-    if (cancels->threads) return true;
-    threads_options_t options = {
-        .loop = cancels->loop, .count = THREADS, .bound = BOUND, .name = "pg-cancel"};
-    cancels->threads = threads_new(&options);
-    return cancels->threads != NULL;
+void postgres_cancels_create(postgres_cancels_t *cancels, loop_t *loop) {
+    *cancels = (postgres_cancels_t){.loop = loop};
+    list_init(&cancels->running);
+}
+
+void postgres_cancels_close(postgres_cancels_t *cancels) {
+    for (list_t *node; (node = list_shift(&cancels->running));)
+        aside_stop(LIST_OWNER(node, postgres_cancel_job_t, node)->aside);
+}
+
+static int start(postgres_cancel_job_t *job) {
+    aside_options_t options = {.loop = job->cancels->loop,
+        .name = "pg-cancel",
+        .run = on_thread,
+        .done = on_done,
+        .discard = discard,
+        .data = job};
+    return aside_start(&job->aside, &options);
 }
 
 postgres_cancel_job_t *postgres_cancel_send(
     postgres_cancels_t *cancels, PGconn *conn, void (*done)(void *data), void *data) {
-    postgres_cancel_job_t *job = open_threads(cancels) ? calloc(1, sizeof *job) : NULL;
+    postgres_cancel_job_t *job = cancels->busy < BUSY_MAX ? calloc(1, sizeof *job) : NULL;
     if (!job) return NULL;
+    *job = (postgres_cancel_job_t){.cancels = cancels, .done = done, .data = data};
+    list_init(&job->node);
     if (!take_key(job, conn)) {
         free(job);
         return NULL;
     }
-    job->done = done;
-    job->data = data;
-    job->work.run = on_thread;
-    job->work.done = on_done;
-    if (threads_submit(cancels->threads, &job->work) == 0) {
-        cancels->count++;
-        return job;
+    if (start(job) != 0) {
+        discard(job);
+        return NULL;
     }
-    free_job(job);
-    return NULL;
+    list_push(&cancels->running, &job->node);
+    cancels->busy++;
+    cancels->count++;
+    return job;
 }
 
 void postgres_cancel_let_go(postgres_cancel_job_t *job) {
     job->done = NULL;
-}
-
-void postgres_cancel_drop(postgres_cancels_t *cancels, postgres_cancel_job_t *job) {
-    threads_drop(cancels->threads, &job->work);
-}
-
-void postgres_cancels_close(postgres_cancels_t *cancels) {
-    if (cancels->threads) threads_delete(cancels->threads);
-    cancels->threads = NULL;
 }

@@ -305,7 +305,8 @@ postgres_t *postgres_new(loop_t *loop, const postgres_options_t *options, char *
     postgres_t *postgres = calloc(1, sizeof *postgres);
     snprintf(why, size, "%s", err_text(ERR_NO_MEMORY));
     if (!postgres) return NULL;
-    postgres->ground.loop = postgres->ground.cancels.loop = loop;
+    postgres->ground.loop = loop;
+    postgres_cancels_create(&postgres->ground.cancels, loop);
     postgres->options = *options;
     set_forms();
     fill_options(&postgres->options);

@@ -346,13 +346,6 @@ static void conclude(postgres_link_t *link, postgres_query_t *query, place_t *pl
     query->nresults = place->results ? place->count : 0;
 }
 
-/* Its target has answered: a cancel that has not gone yet is not wanted any more. */
-static void untarget(postgres_link_t *link) {
-    if (link->target == NO_PLACE || link->target >= link->head) return;
-    link->target = NO_PLACE;
-    if (link->job) postgres_cancel_drop(&link->options.ground->cancels, link->job);
-}
-
 /* The sync has come. Whoever gets the result may send more, or close the link. */
 static void end_place(postgres_link_t *link) {
     place_t place = *place_at(link, link->head++);
@@ -361,7 +354,7 @@ static void end_place(postgres_link_t *link) {
     link->head_ms = now_of(link);
     if (query) conclude(link, query, &place);
     link->step_failed = link->unreplicated = false;
-    untarget(link);
+    if (link->target < link->head) link->target = NO_PLACE;
     if (query) query->settle(query);
     free_results(&place);
     if (link->state == CLOSED) return;

@@ -41,6 +41,7 @@ struct fake {
     bool read_only;    /* refuses every statement so */
     bool obey;         /* a cancel ends what is held */
     bool miss;         /* a cancel hits what comes after what is held */
+    bool deaf;         /* does not answer a cancel */
     const char *fatal; /* SQLSTATE in answer to the startup */
     int cut;           /* bytes of the first answer after the startup that still leave; -1: all */
     bool notice;       /* warns at each sync of a commit that was cut short */
@@ -298,8 +299,8 @@ static inline bool fake_start_conn(fake_conn_t *conn, const char *body) {
     buf_t words;
     if (code == 80877102) {
         fake_take_cancel(fake, (int)fake_read_int(body + 4));
-        fake_close(conn);
-        return false;
+        if (!fake->deaf) fake_close(conn);
+        return fake->deaf;
     }
     if (code != 196608 || fake->silent) return true;
     if (fake->fatal) {

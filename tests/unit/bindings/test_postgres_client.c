@@ -126,6 +126,7 @@ static void test_a_silent_server(void **state) {
     scene_t scene;
     ask_t late, behind, again, after;
     open_scene(&scene, (postgres_options_t){0});
+    scene.fake.deaf = true;
     rig_run(scene.loop, scene.postgres, &after, "select 'first'");
     submit_for(&scene, &late, "hold", 100);
     rig_submit(scene.postgres, &behind, "select 'behind'");
@@ -140,7 +141,7 @@ static void test_a_silent_server(void **state) {
     assert_string_equal(again.cell[0], "select 'again'");
     assert_string_equal(after.cell[0], "select 'after'");
     assert_int_equal(postgres_counts(scene.postgres).losses, 1);
-    loop_delete(scene.loop);
+    loop_delete(scene.loop); /* does not wait for the cancel's thread */
 }
 
 /* The connection ends after each number of bytes of an answer: it is whole, or nobody takes it for one. */
