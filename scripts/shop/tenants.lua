@@ -71,6 +71,12 @@ local function report_taken(clean)
   end
 end
 
+-- The row that payments refer to. They see to it themselves too, so that a shop opens without the ledger.
+local function tell_ledger(id, document)
+  local done, text = stores.ledger.tenant_put(id, { slug = document.slug, name = document.name })
+  if not done then log.warn("tenant_not_in_ledger", { tenant = id, error = text }) end
+end
+
 local function insert(clean, digest)
   clean.id = clean.id or ident.uuid()
   clean.seed, clean.version = digest, 1
@@ -82,6 +88,8 @@ local function insert(clean, digest)
     report_taken(clean)
   elseif name then
     problem.of_failure(text, name)
+  else
+    tell_ledger(clean.id, clean)
   end
 end
 
@@ -100,6 +108,7 @@ local function replace(known, clean, digest)
   local after, text, name = stores.documents.update("*", "tenants", known.id, change)
   if after then
     note_settings(after)
+    tell_ledger(after.id, after)
   elseif name == "conflict" then
     report_taken(clean)
   elseif name ~= "precondition_failed" then

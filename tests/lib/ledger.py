@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 import uuid
 
+from lib.server import eventually
+
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ledger_race.lua")
 PROCESSES, CALLS = 4, 64
 # Of who dies, and of who lives and may be slow.
@@ -13,7 +15,8 @@ SHORT_MS, LEASE_MS = 500, 120000
 
 
 class Races:
-    """Tests for a class with `server`, whose settings name the engine; its schema is there."""
+    """Tests for a class with `server`, whose settings name the engine, whose schema is there, and `tenants`, which
+    answers the names by slug in the ledger's own table."""
 
     server = None
 
@@ -38,6 +41,14 @@ class Races:
         done = self.server.run("script", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
+
+    def test_a_tenant_is_in_the_ledger_once_it_is_known(self):
+        self.server.start()
+        try:
+            tenant = eventually(lambda: self.tenants().get("acme"), "acme is in the ledger")
+        finally:
+            self.assertEqual(self.server.stop(), 0)
+        self.assertEqual(tenant, "Acme Outfitters")
 
     def test_a_key_is_claimed_once_by_several_nodes(self):
         keys = 8

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """test_ledger.py: several processes work on one embedded ledger at once."""
+import contextlib
 import os
+import sqlite3
 import sys
 import unittest
 
@@ -18,6 +20,16 @@ class Embedded(Races, unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.remove()
+
+    def tenants(self):
+        path = os.path.join(self.server.data, "ledger.db")
+        if not os.path.exists(path):
+            return {}
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            try:
+                return dict(database.execute("select slug, name from tenants"))
+            except sqlite3.OperationalError:
+                return {}
 
 
 if __name__ == "__main__":

@@ -41,6 +41,10 @@ class OnServer(unittest.TestCase):
             group.close()
 
 
+    def tenants(self):
+        return dict(self.groups[0].query("select slug, name from tenants where slug is not null"))
+
+
 class Straight(Races, OnServer):
     pass
 
