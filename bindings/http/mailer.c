@@ -48,17 +48,41 @@ static int on_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, cur
     return atomic_load(&letter->cancelled) || clock_mono_ns() >= letter->until_ns;
 }
 
-static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
-    letter_t *letter = data;
-    (void)purpose;
-    letter->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    return letter->socket;
+/* Puts a socket in the place of another. */
+static bool swap(letter_t *letter, curl_socket_t from, curl_socket_t to) {
+    for (int i = 0; i < LETTER_SOCKETS; i++) {
+        if (letter->sockets[i] != from) continue;
+        letter->sockets[i] = to;
+        return true;
+    }
+    return false;
 }
 
-static int close_socket(void *data, curl_socket_t socket) {
-    letter_t *letter = data;
-    if (letter->socket == socket) letter->socket = CURL_SOCKET_BAD;
-    return close(socket);
+static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0 || swap(data, CURL_SOCKET_BAD, fd)) return fd;
+    close(fd);
+    return CURL_SOCKET_BAD;
+}
+
+static int close_socket(void *data, curl_socket_t fd) {
+    swap(data, fd, CURL_SOCKET_BAD);
+    return close(fd);
+}
+
+/* Nothing more is waited for. */
+static void stop_reading(const letter_t *letter) {
+    for (int i = 0; i < LETTER_SOCKETS; i++)
+        if (letter->sockets[i] != CURL_SOCKET_BAD) shutdown(letter->sockets[i], SHUT_RD);
+}
+
+/* The goodbye is said and its answer not waited for: here when the letter was refused, in `part` when it was taken. */
+static int on_debug(CURL *easy, curl_infotype type, char *bytes, size_t len, void *data) {
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT && span_starts((span_t){bytes, len}, SPAN("QUIT")))
+        stop_reading(data);
+    return 0;
 }
 
 #define SET(option, value)                                                                         \
@@ -79,6 +103,9 @@ static CURLcode set_limits(const late_t *late, CURL *easy, letter_t *letter) {
     SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     SET(CURLOPT_CLOSESOCKETDATA, letter);
     SET(CURLOPT_WRITEFUNCTION, on_said);
+    SET(CURLOPT_VERBOSE, 1L);
+    SET(CURLOPT_DEBUGFUNCTION, on_debug);
+    SET(CURLOPT_DEBUGDATA, letter);
     return code;
 }
 
@@ -108,28 +135,31 @@ static CURLcode set_letter(
     return code;
 }
 
-/* A 5yz is final, but for those that ask for a password: these are about the setting, not about the letter. */
+/* A 5yz is final, whatever happens afterwards, but for those that ask for a password: these are about the setting, not
+   about the letter. */
 static int err_of(const letter_t *letter, CURLcode code, long status) {
-    if (atomic_load(&letter->cancelled)) return ERR_CANCELLED;
-    if (clock_mono_ns() >= letter->until_ns) return ERR_TIMEOUT;
     if (code == CURLE_LOGIN_DENIED || status == 530 || status == 535) return ERR_DENIED;
-    return status >= 500 && status < 600 ? ERR_UNPROCESSABLE : ERR_UNAVAILABLE;
+    if (status >= 500 && status < 600) return ERR_UNPROCESSABLE;
+    if (code != CURLE_ABORTED_BY_CALLBACK) return ERR_UNAVAILABLE;
+    return atomic_load(&letter->cancelled) ? ERR_CANCELLED : ERR_TIMEOUT;
 }
 
 static void conclude(const late_t *late, CURL *easy, letter_t *letter, CURLcode code) {
     long status = 0;
     if (code == CURLE_OK) return;
     late->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    int err = err_of(letter, code, status);
-    if (status >= 400 && !letter->detail[0])
+    bool aborted = code == CURLE_ABORTED_BY_CALLBACK;
+    if (status >= 400 && (aborted || !letter->detail[0]))
         snprintf(letter->detail, sizeof letter->detail, "the mail server answered %ld", status);
-    bool told = letter->detail[0] && err != ERR_CANCELLED && err != ERR_TIMEOUT;
-    fail(letter, err, told ? letter->detail : err_text(err));
+    else if (aborted)
+        letter->detail[0] = '\0';
+    int err = err_of(letter, code, status);
+    fail(letter, err, letter->detail[0] ? letter->detail : err_text(err));
 }
 
-/* The goodbye is said and not waited for. */
+/* Curl says goodbye on a handle of its own, which knows none of our callbacks. */
 static void part(const late_t *late, CURL *easy, const letter_t *letter) {
-    if (letter->socket != CURL_SOCKET_BAD) shutdown(letter->socket, SHUT_RD);
+    stop_reading(letter);
     late->easy_cleanup(easy);
 }
 
@@ -204,7 +234,8 @@ static int submit(mailer_t *mailer, letter_t *letter) {
 int mailer_send(mailer_t *mailer, letter_t *letter) {
     if (mailer->closing) return ERR_CLOSED;
     letter->mailer = mailer;
-    letter->socket = CURL_SOCKET_BAD;
+    for (int i = 0; i < LETTER_SOCKETS; i++)
+        letter->sockets[i] = CURL_SOCKET_BAD;
     letter->until_ns = clock_mono_ns() + letter->timeout_ms * 1000000;
     letter->work = (work_t){.run = run, .done = on_done};
     list_init(&letter->node);

@@ -9,6 +9,8 @@
 
 typedef struct mailer mailer_t;
 
+#define LETTER_SOCKETS 4 /* one for each address that is tried at the same time */
+
 /* The submitter clears the memory and fills these; it owns what they point to and keeps all until `done`. */
 typedef struct letter letter_t;
 struct letter {
@@ -29,7 +31,7 @@ struct letter {
     size_t sent;
     uint64_t until_ns;
     atomic_bool cancelled;
-    curl_socket_t socket;
+    curl_socket_t sockets[LETTER_SOCKETS]; /* open, or CURL_SOCKET_BAD */
 };
 
 /* Costs nothing until the first letter. Keeps a copy of `server`. Closes itself when the loop is deleted, within a

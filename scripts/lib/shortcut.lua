@@ -8,24 +8,26 @@ local shortcut = {}
 -- An answer takes less than a millisecond. What has waited for slow_ms keeps others from asking, what has waited for
 -- wait_ms gives up. rest_ms is longer than a driver needs to see that its server is gone: after it, failures are told
 -- at once.
-shortcut.limits = { slow_ms = 25, wait_ms = 500, rest_ms = 2000 }
+shortcut.limits = { slow_ms = 15, wait_ms = 500, rest_ms = 2000 }
 
 local limits = shortcut.limits
-local rests_until = 0
+local rests_until, has_failed = 0, false
 -- How many ask, and since when without an answer to anyone.
 local asking, silent_since = 0, 0
 
--- One that was cancelled never comes back to be counted: what is silent for longer than anyone waits is forgotten.
+-- After a failure one asks, and no other until it knows. One that was cancelled never comes back to be counted: what is
+-- silent for longer than anyone waits is forgotten.
 local function is_slow(now)
   if asking == 0 then return false end
   if now - silent_since > 2 * limits.wait_ms then asking = 0 end
-  return asking > 0 and now - silent_since > limits.slow_ms
+  return asking > 0 and (has_failed or now - silent_since > limits.slow_ms)
 end
 
 local function settle(value, text, name)
   local now = clock.now_ms()
   asking, silent_since = math.max(0, asking - 1), now
-  if value == nil and name then rests_until = now + limits.rest_ms end
+  has_failed = value == nil and name ~= nil
+  if has_failed then rests_until = now + limits.rest_ms end
   return value, text, name
 end
 

@@ -10,6 +10,10 @@ local redis = {}
 ---@param command string
 ---@return any answer, string? why, string? name
 function redis.call(command, ...) end
+---@param ms number
+---@param replica boolean
+---@return any answer, string? why, string? name
+function redis.within(ms, replica, command, ...) end
 ---@param commands any[][]|fun(p: table<string, fun(...)>)
 ---@return any[]? answers each one, null, or { error = name, detail = text }
 ---@return string? why, string? name

@@ -174,7 +174,8 @@ static void without_a_ready_worker_it_ends_at_once(void **state) {
     assert_all_heard(stage, "");
 }
 
-/* Who starts while the others build has the edition before: it builds this one when they swap, and swaps when it has. */
+/* Who starts while the others build has the edition before: it builds this one when they swap, and swaps when it
+   has. */
 static void one_that_starts_meanwhile_follows(void **state) {
     stage_t *stage = *state;
     slot_t *late = &stage->rig.slots.all[2];
