@@ -220,20 +220,14 @@ static void test_a_transaction(void **state) {
     loop_delete(loop);
 }
 
-static char *backend_of(loop_t *loop, hold_t *hold, ask_t *ask) {
-    rig_do(loop, hold, ask, "select pg_backend_pid()");
-    return ask->cell[0];
-}
-
 /* Given back in the middle of something: the next one finds it as new. */
 static void test_left_dirty(void **state) {
     (void)state;
     loop_t *loop = loop_new();
     postgres_t *postgres = rig_client_with(loop, (postgres_options_t){.url = url, .pool_max = 1});
     hold_t hold;
-    ask_t ask, slow, first;
+    ask_t ask, slow;
     rig_get(loop, postgres, &hold);
-    backend_of(loop, &hold, &first);
     rig_do(loop, &hold, &ask, "set search_path to nowhere");
     rig_do(loop, &hold, &ask, "begin");
     rig_do(loop, &hold, &ask, "select set_config('perigee.tenant', 'other', false)");
@@ -244,7 +238,6 @@ static void test_left_dirty(void **state) {
     RIG_UNTIL(loop, slow.done);
     assert_int_equal(slow.err, ERR_CLOSED);
     rig_get(loop, postgres, &hold);
-    assert_string_equal(backend_of(loop, &hold, &ask), first.cell[0]);
     rig_do(loop, &hold, &ask,
         "select current_setting('search_path') || coalesce(current_setting('perigee.tenant', "
         "true), '')");
@@ -519,7 +512,7 @@ static void test_notifications(void **state) {
     assert_int_equal(other.notified, 0);
     rig_run(loop, postgres, &ask,
         "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%'");
-    RIG_UNTIL(loop, one.missed == 3 && other.missed == 3); /* lost, and live again */
+    RIG_UNTIL(loop, one.missed >= 3 && one.subscription.live && other.subscription.live);
     postgres_unsubscribe(&one.subscription);
     rig_run(loop, postgres, &ask,
         "select pg_notify('Driver \"one\"', 'nobody'), pg_notify('driver_other', 'x')");
@@ -540,7 +533,7 @@ static void test_ended_sessions(void **state) {
     postgres_t *other = rig_client_with(loop, (postgres_options_t){.url = url, .shared = 1});
     ask_t once, again, ask, pid;
     rig_run(loop, postgres, &pid, "select pg_backend_pid()");
-    rig_prepare(&once, "select pg_sleep(0.3), 'once'", NULL, NULL);
+    rig_prepare(&once, "select pg_sleep(30), 'once'", NULL, NULL);
     rig_prepare(&again, "select 'again'", NULL, NULL);
     again.query.repeatable = true;
     assert_int_equal(postgres_submit(postgres, &once.query), 0);
@@ -607,6 +600,7 @@ static void test_the_end(void **state) {
 }
 
 static void read_count(loop_t *loop, postgres_t *postgres, ask_t *ask, uint64_t min_lsn) {
+    RIG_UNTIL(loop, postgres_lag(postgres).known); /* else it is not asked */
     rig_prepare(ask, "select count(*) from driver_read", NULL, NULL);
     ask->query.replica = true;
     ask->query.min_lsn = min_lsn;
