@@ -93,11 +93,18 @@ static void on_retry(deadline_t *deadline) {
     open_lane(LIST_OWNER(deadline, lane_t, retry));
 }
 
+/* Behind pgbouncer (prepare=off) a connection carries one query at a time: when an answer ends while the next query has
+   come in part, pgbouncer gives the server's connection to somebody else, and the rest of the query goes astray. */
+static bool one_at_a_time(const postgres_node_t *node) {
+    return !node->options.url->prepare;
+}
+
 static postgres_link_t *choose(const postgres_node_t *node) {
     postgres_link_t *best = NULL;
     for (int i = 0; i < node->options.links; i++) {
         postgres_link_t *link = node->lanes[i].link;
         if (!link || !postgres_link_can_send(link)) continue;
+        if (one_at_a_time(node) && postgres_link_load(link)) continue;
         if (!best || postgres_link_load(link) < postgres_link_load(best)) best = link;
     }
     return best;
@@ -121,6 +128,7 @@ static void on_drain(deferred_t *deferred) {
             break;
         }
         if (err) refuse(node, query, err, err_text(err));
+        if (!err && one_at_a_time(node)) break;
     }
     drain_later(node);
     postgres_link_flush(link);

@@ -100,6 +100,22 @@ function acts.read(session, count)
   return { missed = missed, behind = behind }
 end
 
+-- Rounds of 64 queries at once, each longer than what a pooler reads at a time, and each with an answer of its own.
+function acts.flood(rounds)
+  local pg = require("lib.pg").tenant(tenant)
+  local total = {}
+  for _ = 1, rounds do
+    local counts = tally(64, function(i)
+      local own = ident.uuid() .. ("-"):rep(3000 + i)
+      local row, text = pg.one("SELECT $1::text AS own, current_setting('perigee.tenant') AS tenant", own)
+      if not row then return text end
+      return row.own == own and row.tenant == tenant and "own" or "another's"
+    end)
+    for word, count in pairs(counts) do total[word] = (total[word] or 0) + count end
+  end
+  return total
+end
+
 local arguments = {}
 for i = 3, #arg do arguments[i - 2] = tonumber(arg[i]) or arg[i] end
 print(json.encode(acts[act](unpack(arguments))))

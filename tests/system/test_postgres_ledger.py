@@ -60,6 +60,10 @@ class ByBouncer(Races, OnServer):
         server, bouncer = cls.groups
         return {"postgres_url": bouncer.url, "postgres_listen_url": server.url}
 
+    def test_each_of_many_large_queries_gets_its_own_answer(self):
+        for counts in self.all_at_once(4, "flood", str(uuid.uuid4()), 40):
+            self.assertEqual(counts, {"own": 40 * 64})
+
 
 class WithReplica(OnServer):
     @classmethod
