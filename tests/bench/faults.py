@@ -13,11 +13,14 @@ import statistics
 import sys
 import threading
 import time
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 from lib import engines  # noqa: E402
 from lib.case import call  # noqa: E402
+from lib.ledger_case import LedgerServer  # noqa: E402
+from lib.postgres import Single  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
 from lib.server import Server  # noqa: E402
 
@@ -46,11 +49,23 @@ class Manager(multiprocessing.managers.BaseManager):
 Manager.register("Proxy", RemoteProxy)
 
 
+def faults_of(node, proxy):
+    """name → (what breaks it, what mends it)"""
+    return {
+        HEALTHY: (lambda: None, lambda: None),
+        "stopped": (node.pause, node.resume),
+        "killed": (node.kill, node.start),
+        "refused": (proxy.refuse, proxy.open),
+        "silent": (proxy.silent, proxy.open),
+    }
+
+
 class Redis:
     """Carts need it; products, lists and the search do not."""
 
     name = "Redis"
-    deadline_ms = 1000
+    deadline_ms = answer_ms = 1000
+    make_server = Server
 
     def __init__(self):
         self.redis = engines.Single()
@@ -59,15 +74,7 @@ class Redis:
         self.proxy = self.manager.Proxy(self.redis.node.port)
         self.settings = {"redis_url": self.redis.url_at(self.proxy.where()), "redis_connect_ms": self.deadline_ms,
                          "redis_command_ms": self.deadline_ms}
-        node = self.redis.node
-        # name → (what breaks it, what mends it)
-        self.faults = {
-            HEALTHY: (lambda: None, lambda: None),
-            "stopped": (node.pause, node.resume),
-            "killed": (node.kill, node.start),
-            "refused": (self.proxy.refuse, self.proxy.open),
-            "silent": (self.proxy.silent, self.proxy.open),
-        }
+        self.faults = faults_of(self.redis.node, self.proxy)
 
     def close(self):
         self.redis.close()
@@ -86,6 +93,51 @@ class Redis:
         body = json.dumps({"productId": self.product, "quantity": 1})
         headers = {"Content-Type": "application/json", "X-Session-ID": f"session-of-the-bench-{number:08}"}
         return "POST", "/api/cart/items", body, headers
+
+
+class Postgres:
+    """An order's payments need it; products, lists and the search do not."""
+
+    name = "PostgreSQL"
+    deadline_ms = answer_ms = 1000
+    make_server = LedgerServer
+
+    def __init__(self):
+        self.postgres = Single(durable=True)
+        self.manager = Manager()
+        self.manager.start()
+        self.proxy = self.manager.Proxy(self.postgres.node.port)
+        self.settings = {"postgres_url": self.postgres.url_at(self.proxy.where()),
+                         "postgres_connect_ms": self.deadline_ms, "postgres_query_ms": self.deadline_ms}
+        self.faults = faults_of(self.postgres.node, self.proxy)
+        server = LedgerServer(postgres_url=self.postgres.url).migrated()
+        server.remove()
+
+    def close(self):
+        self.postgres.close()
+        self.manager.shutdown()
+
+    def prepare(self, port):
+        self.free = ["/api/products", "/api/products/search?q=mug", "/api/products/by-sku/MUG"]
+        made = call(port, "POST", "/api/products", json={"name": "Mug", "sku": "MUG", "price": "9.50"}, key="owner")
+        if made.status != 201:
+            raise SystemExit(f"void: {made}")
+
+    def need(self, _):
+        return "GET", f"/api/probe/paid/{uuid.uuid4()}", None, {}
+
+
+class Payments(Postgres):
+    """Three units in a row need it: the key's claim, the payment with its answer, and letting go of what failed."""
+
+    name = "PostgreSQL with keys"
+    answer_ms = 10000  # the request's own deadline
+
+    def need(self, number):
+        order = str(uuid.uuid4())
+        headers = {"Content-Type": "application/json", "X-Session-ID": f"session-of-the-bench-{number:08}",
+                   "Idempotency-Key": order}
+        return "POST", "/api/probe/pay", json.dumps({"orderId": order}), headers
 
 
 class Client:
@@ -157,7 +209,7 @@ class Round:
         client, start, good, first = Client(self.port), time.monotonic(), 0, None
         while good < SURE:
             status, took = client.ask(*self.engine.need(next(self.numbers)))
-            if status == 200:
+            if status in (200, 201):
                 first = first or time.monotonic()
                 good += 1
             else:
@@ -223,7 +275,7 @@ def report(engine, rows):
         if name != HEALTHY:
             refused = [took for row in found for took in row[1]]
             line += (f", ratio {spread(ratios, 2)}, aim {AIM_RATIO}; 503 after {statistics.median(refused):.0f}, at "
-                     f"most {max(refused):.0f} ms, aim {engine.deadline_ms + AIM_OVER_MS}; back after "
+                     f"most {max(refused):.0f} ms, aim {engine.answer_ms + AIM_OVER_MS}; back after "
                      f"{spread([row[3] for row in found])} ms, aim {AIM_RECOVERY_MS}")
         print(line, flush=True)
 
@@ -231,7 +283,7 @@ def report(engine, rows):
 def run(make):
     engine = make()
     try:
-        server = Server(requests_max=1000000, request_ms=10000, **engine.settings)
+        server = make.make_server(requests_max=1000000, request_ms=10000, **engine.settings)
         try:
             server.start()
             engine.prepare(server.port)
@@ -245,7 +297,7 @@ def run(make):
         engine.close()
 
 
-ENGINES = {"redis": Redis}
+ENGINES = {"redis": Redis, "postgres": Postgres, "payments": Payments}
 
 
 def main(names):
