@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import pty
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,6 +14,20 @@ from lib.server import Server, eventually  # noqa: E402 pylint: disable=wrong-im
 EXPORT = ("Handle,Title,Published,Option1 Name,Option1 Value,Variant SKU,Variant Grams,Variant Inventory Qty,"
           "Variant Inventory Policy,Variant Price,Status\n"
           "mug,Mug,true,Title,Default Title,{sku},350,7,deny,{price},active\n")
+
+TOKYO = "01936b5c-7a00-7000-8000-00000000709c"
+# More than one page; an actor that a spreadsheet would take for a formula.
+MANY = """
+local stores = require "stores"
+for i = 0, 4 do
+  local steps = {}
+  for n = 1, 500 do
+    steps[n] = { "audit_add", { actor = "=cmd", action = "test", subject = "many", after = { n = i * 500 + n } } }
+  end
+  assert(stores.ledger.apply(arg[1], steps))
+end
+return 0
+"""
 
 
 class Audit(Case):
@@ -213,6 +229,32 @@ class Audit(Case):
             self.assertIn("usage", self.export(*wrong, code=2).stderr)
         self.assertEqual(self.server.run("audit").returncode, 2)
         self.assertIn("--from", self.server.run("audit", "--help").stdout)
+
+
+class LongExport(Case):
+    def test_a_long_export_goes_page_by_page_and_shows_how_far_it_is(self):
+        script = os.path.join(self.server.folder, "many.lua")
+        with open(script, "w", encoding="utf-8") as out:
+            out.write(MANY)
+        self.assertEqual(self.server.run("script", script, TOKYO).returncode, 0)
+        path = os.path.join(self.server.folder, "many.csv")
+        terminal, end = pty.openpty()
+        command = self.server.command("audit", "export", "--tenant", "tokyo", path)
+        with subprocess.Popen(command, env=self.server.environment(), cwd=self.server.folder, stderr=end) as process:
+            os.close(end)
+            said = b""
+            while b" records\r\n" not in said:
+                try:
+                    said += os.read(terminal, 4096)
+                except OSError:  # that is how the end of the other side shows
+                    break
+            self.assertEqual(process.wait(), 0, said)
+        os.close(terminal)
+        self.assertIn(b"\r1000 records, up to 20", said)
+        with open(path, encoding="utf-8", newline="") as source:
+            mine = [row for row in csv.DictReader(source) if row["subject"] == "many"]
+        self.assertEqual([row["after"] for row in mine], [f'{{"n":{n}}}' for n in range(1, 2501)])
+        self.assertEqual({row["actor"] for row in mine}, {"'=cmd"})
 
 
 if __name__ == "__main__":
