@@ -40,6 +40,16 @@ def is_worker(pid):
         return False
 
 
+def has_ended(pid):
+    """Whether it and its threads have let go of everything; who adopted it may not have noticed yet."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as source:
+            state = source.read().rsplit(b") ", 1)[1][:1]
+        return state in b"ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return True
+
+
 class Server:
     """One `perigee serve` with the demo configuration; keyword arguments become PERIGEE_<KEY> overrides."""
 
@@ -137,7 +147,7 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         self.kill()
         for pid in pids:
-            eventually(lambda worker=pid: not is_worker(worker), "a killed worker ends")
+            eventually(lambda worker=pid: has_ended(worker), "a killed worker ends")
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
