@@ -140,7 +140,7 @@ static void on_limit(deadline_t *deadline) {
     char host[POSTGRES_HOST_MAX + 16], sentence[WHY_MAX];
     postgres_host_text(host_of(dial), host, sizeof host);
     snprintf(sentence, sizeof sentence, "%.100s did not answer in time", host);
-    drop_lookup(dial);
+    if (dial->lookup) drop_lookup(dial); /* else its other addresses are still to be tried */
     fail_attempt(dial, sentence);
 }
 
