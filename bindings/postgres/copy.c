@@ -64,13 +64,23 @@ static void take_fault(postgres_copy_t *copy, const PGresult *result) {
     memcpy(copy->column, fault.column, sizeof copy->column);
 }
 
+/* The server waits for data, and nobody has any. */
+static void take_no_in(postgres_copy_t *copy) {
+    fail(copy, ERR_INVALID, "the COPY reads, and what was asked for is one that writes");
+    PQputCopyEnd(copy->holding->conn, copy->detail);
+    copy->state = ENDING;
+}
+
 static void take_result(postgres_copy_t *copy, PGresult *result) {
     switch (PQresultStatus(result)) {
     case PGRES_COPY_IN:
         copy->state = BLOCKED;
+        if (!copy->ready) take_no_in(copy);
         break;
     case PGRES_COPY_OUT:
         copy->state = OUT;
+        if (!copy->data)
+            fail(copy, ERR_INVALID, "the COPY writes, and what was asked for is one that reads");
         break;
     case PGRES_COMMAND_OK:
         copy->rows = strtoull(PQcmdTuples(result), NULL, 10);
@@ -109,7 +119,7 @@ static bool take_data(postgres_copy_t *copy) {
     int len = PQgetCopyData(copy->holding->conn, &bytes, 1);
     if (len < 0) copy->state = ENDING;
     if (len > 0) {
-        copy->data(copy, (span_t){bytes, (size_t)len});
+        if (copy->data) copy->data(copy, (span_t){bytes, (size_t)len});
         PQfreemem(bytes);
     }
     return len != 0;

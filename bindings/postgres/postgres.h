@@ -192,7 +192,8 @@ typedef struct postgres_copy postgres_copy_t;
 struct postgres_copy {
     const char *sql;      /* COPY … FROM STDIN or COPY … TO STDOUT */
     uint64_t deadline_ms; /* for the whole; loop time; 0: query_ms from now */
-    /* FROM STDIN: the server takes data now: once at first, then after each postgres_copy_write that returned false. */
+    /* FROM STDIN: the server takes data now: once at first, then after each postgres_copy_write that returned false.
+       NULL: ERR_INVALID for such a one; so it is with `data` and the other way. */
     void (*ready)(postgres_copy_t *copy);
     /* TO STDOUT: one row's bytes, valid inside. */
     void (*data)(postgres_copy_t *copy, span_t bytes);

@@ -425,6 +425,30 @@ static void test_copy(void **state) {
     loop_delete(loop);
 }
 
+/* Neither end would ever say a word. */
+static void test_copy_the_other_way(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    postgres_t *postgres = rig_client(loop, url);
+    hold_t hold;
+    ask_t ask;
+    copying_t copying;
+    rig_get(loop, postgres, &hold);
+    rig_do(loop, &hold, &ask, "create temporary table copied as select generate_series(1, 5) id");
+    copy_start(&hold, &copying, "copy copied to stdout");
+    copying.copy.data = NULL;
+    RIG_UNTIL(loop, copying.done);
+    assert_int_equal(copying.copy.err, ERR_INVALID);
+    copy_start(&hold, &copying, "copy copied from stdin");
+    copying.copy.ready = NULL;
+    RIG_UNTIL(loop, copying.done);
+    assert_int_equal(copying.copy.err, ERR_INVALID);
+    rig_do(loop, &hold, &ask, "select count(*) from copied");
+    assert_string_equal(ask.cell[0], "5");
+    postgres_lease_end(&hold.lease, true);
+    loop_delete(loop);
+}
+
 static void test_copy_that_fails(void **state) {
     (void)state;
     loop_t *loop = loop_new();
@@ -674,6 +698,7 @@ static int run_direct(void) {
         cmocka_unit_test(test_rows_as_they_come),
         cmocka_unit_test(test_rows_nobody_takes),
         cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_copy_the_other_way),
         cmocka_unit_test(test_copy_that_fails),
         cmocka_unit_test(test_notifications),
         cmocka_unit_test(test_ended_sessions),
