@@ -564,11 +564,13 @@ static void add_place(postgres_link_t *link, postgres_query_t *query, uint64_t s
         (place_t){.query = query, .sent_ms = now, .span_ms = span_ms, .late_ms = now + span_ms};
 }
 
-/* While nothing is under way: what is not used any more is closed on the server. */
+/* What is not used any more is closed on the server; on a connection of one's own outside of transactions, as one that
+   has failed would refuse. Others may never be idle. */
 static void tidy(postgres_link_t *link) {
     int err = 0;
-    while (link->head == link->tail && PQtransactionStatus(link->pipe.conn) == PQTRANS_IDLE &&
-           make_room(link) && postgres_pipe_write_close(&link->pipe, &err))
+    bool idle = link->head == link->tail && PQtransactionStatus(link->pipe.conn) == PQTRANS_IDLE;
+    if (link->options.owned && !idle) return;
+    while (make_room(link) && postgres_pipe_write_close(&link->pipe, &err))
         add_place(link, NULL, CLOSE_MS);
     if (err == ERR_UNAVAILABLE) link->broken = true;
 }

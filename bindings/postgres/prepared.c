@@ -69,14 +69,16 @@ bool postgres_statements_doomed(postgres_statements_t *all, uint64_t *number) {
     return true;
 }
 
-static void make_room(postgres_statements_t *all) {
-    if (all->entries.count < POSTGRES_PREPARED_MAX) return;
+/* False: all of them are on their way. */
+static bool make_room(postgres_statements_t *all) {
+    if (all->entries.count < POSTGRES_PREPARED_MAX) return true;
     for (list_t *node = all->used.next; node != &all->used; node = node->next) {
         postgres_prepared_t *entry = LIST_OWNER(node, postgres_prepared_t, node);
         if (entry->state == PREPARED_SENT) continue;
         postgres_statements_drop(all, entry, entry->state == PREPARED_READY);
-        return;
+        return true;
     }
+    return false;
 }
 
 /* The same text with other types is another statement. */
@@ -91,7 +93,7 @@ static span_t key_of(postgres_statements_t *all, const postgres_statement_t *sta
 }
 
 static postgres_prepared_t *add(postgres_statements_t *all, span_t key) {
-    make_room(all);
+    if (!make_room(all)) return NULL;
     postgres_prepared_t *entry = calloc(1, sizeof *entry);
     char *copy = malloc(key.len);
     if (copy) memcpy(copy, key.ptr, key.len);

@@ -31,7 +31,7 @@ typedef struct postgres_statements {
 void postgres_statements_create(postgres_statements_t *all);
 void postgres_statements_destroy(postgres_statements_t *all);
 /* The entry of a statement with these types of parameters, made if need be. NULL: not to be prepared (neither a query
-   nor a change of rows, or very long), or no memory. */
+   nor a change of rows, or very long), or no room for it now, or no memory. */
 postgres_prepared_t *postgres_statements_find(
     postgres_statements_t *all, const postgres_statement_t *statement);
 /* The entry of this number, or NULL. */

@@ -129,6 +129,29 @@ static void test_more_statements_than_are_kept(void **state) {
     loop_delete(loop);
 }
 
+/* Many at once, and then one after the other on a connection that always has something under way. */
+static void test_more_statements_while_it_is_busy(void **state) {
+    (void)state;
+    enum { COUNT = 900, AT_ONCE = 300 };
+    loop_t *loop = loop_new();
+    postgres_t *postgres = rig_client_with(loop, (postgres_options_t){.url = url, .shared = 1});
+    ask_t *asks = calloc(AT_ONCE, sizeof *asks), ask;
+    char(*sql)[64] = calloc(COUNT, sizeof *sql);
+    for (int i = 0; i < COUNT + AT_ONCE; i++) {
+        ask_t *next = &asks[i % AT_ONCE];
+        if (i >= AT_ONCE) RIG_UNTIL(loop, next->done);
+        if (i >= AT_ONCE) assert_int_equal(next->err, 0);
+        if (i >= COUNT) continue;
+        snprintf(sql[i], sizeof sql[i], "select %d::text", i);
+        rig_submit(postgres, next, sql[i]);
+    }
+    rig_run(loop, postgres, &ask, "select count(*) <= 201 from pg_prepared_statements");
+    assert_string_equal(ask.cell[0], "t");
+    free(asks);
+    free(sql);
+    loop_delete(loop);
+}
+
 /* A machine that is slow to cancel makes the driver give the connection up, so what is asked may be asked twice. */
 static void submit_repeatable(postgres_t *postgres, ask_t *ask, const char *sql) {
     rig_prepare(ask, sql, NULL, NULL);
@@ -689,6 +712,7 @@ static int run_direct(void) {
         cmocka_unit_test(test_a_batch_has_one_fate),
         cmocka_unit_test(test_a_changed_table),
         cmocka_unit_test(test_more_statements_than_are_kept),
+        cmocka_unit_test(test_more_statements_while_it_is_busy),
         cmocka_unit_test(test_a_deadline),
         cmocka_unit_test(test_cancels_in_a_race),
         cmocka_unit_test(test_a_transaction),
