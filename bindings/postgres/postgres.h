@@ -114,7 +114,8 @@ struct postgres_query {
 
 /* 0, or ERR_BUSY (bound), ERR_CLOSED (the loop is ending), ERR_NO_MEMORY, ERR_INVALID (with detail: no statements, or
    one that needs a connection of one's own: BEGIN, SET, COPY, LISTEN and their like); then `done` is not called. The
-   queries that one turn of the loop submits are sent on one connection, in their order, in one write. */
+   queries that one turn of the loop submits are sent on one connection, in their order, in one write; with prepare=off
+   each goes to whichever connection is free. */
 int postgres_submit(postgres_t *postgres, postgres_query_t *query);
 /* Inside `done`: takes a result out, which is then the caller's to PQclear and outlives the query. */
 static inline PGresult *postgres_take(postgres_query_t *query, int index) {
