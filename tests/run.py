@@ -24,6 +24,8 @@ ASAN = {
 CEILING = 900
 # The explicit short run: without the tests that need servers.
 EMBEDDED = os.environ.get("ENGINES") == "embedded"
+# Run by tests/chaos/test_postgres_driver.py, which has servers for it.
+ON_SERVERS = "_test_postgres_server"
 OK = re.compile(r"^ok\b", re.M)
 NOT_OK = re.compile(r"^not ok\b(?!.*# SKIP)", re.M)
 SKIPPED = re.compile(r"^(?:not )?ok\b.*# SKIP.*", re.M)
@@ -95,6 +97,7 @@ def part_build():
 
 def units(folder, env=None):
     programs = sorted(glob.glob(os.path.join(ROOT, folder, "unit", "unit_*")))
+    programs = [name for name in programs if not name.endswith(ON_SERVERS)]
     return many([(os.path.basename(program), [program], env) for program in programs])
 
 
