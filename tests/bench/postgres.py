@@ -45,7 +45,8 @@ class Postgres(postgres.Single):
         for statement in TABLES.split(";\n"):
             if statement.strip():
                 self.query(statement)
-        subprocess.run(["taskset", "-acp", bench.LOAD_CORE, str(self.postmaster)], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(["taskset", "-acp", bench.LOAD_CORE, str(self.postmaster)], check=True,
+                       stdout=subprocess.DEVNULL)
 
     @property
     def postmaster(self):
@@ -144,9 +145,9 @@ def report_reads(rows):
     for path in WAYS:
         ratios = [(a[0] / b[0], a[1] / b[1], sum(a) / sum(b)) for a, b in zip(rows[path], rows[WAYS[0]])]
         ours, theirs, both = (statistics.median(ratio[i] for ratio in ratios) for i in range(3))
-        print(f"{'reads' + path.replace('/', '-'):14} {spread([row[0] for row in rows[path]])} us/request of the server, "
-              f"{spread([row[1] for row in rows[path]])} of the database; beside one after another {ours:.2f}, "
-              f"{theirs:.2f}, together {both:.2f}", flush=True)
+        server, database = (spread([row[i] for row in rows[path]]) for i in range(2))
+        print(f"{'reads' + path.replace('/', '-'):14} {server} us/request of the server, {database} of the database; "
+              f"beside one after another {ours:.2f}, {theirs:.2f}, together {both:.2f}", flush=True)
 
 
 PARTS = {"queries": queries, "reads": reads}
