@@ -26,13 +26,14 @@ class Letter:
 class Smtp:
     """Listens until close(). answers maps a verb (MAIL, RCPT, DATA, "." for the letter's end) to what is said instead
     of 250; before_end(letter) is called once a letter is kept and before the sender hears of it. Verbs in `silent` are
-    never answered. context: a server's ssl.SSLContext; implicit: secure from the first byte on, else after STARTTLS."""
+    never answered, and noted in `held`. context: a server's ssl.SSLContext; implicit: secure from the first byte on,
+    else after STARTTLS."""
 
     def __init__(self, context=None, implicit=False, login=None):
         self.letters, self.answers, self.silent = [], {}, set()
         self.before_end = lambda letter: None
         self.context, self.implicit, self.login = context, implicit, login
-        self.logins = []
+        self.logins, self.held = [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()
@@ -81,16 +82,17 @@ class Session:
         self.connection.sendall(line.encode() + b"\r\n")
 
     def answer(self, verb, usual):
-        """False when the usual was not said."""
+        """False when the usual was not said. One that is silent waits until the client leaves."""
         if verb in self.server.silent:
-            return False
+            self.server.held.append(verb)
+            self.lines.read()
+            raise ConnectionError(verb)
         line = self.server.answers.get(verb, usual)
         self.say(line)
         return line == usual
 
     def run(self):
         if not self.answer("CONNECT", "220 test ESMTP"):
-            self.lines.read()
             return
         for raw in self.lines:
             line = raw.decode().rstrip("\r\n")
@@ -140,7 +142,7 @@ class Session:
             self.say("530 who are you")
         elif self.answer("MAIL", "250 ok"):
             self.sender, self.recipients = line[line.index("<") + 1:line.index(">")], []
-        return "MAIL" not in self.server.silent
+        return True
 
     def on_rcpt(self, line):
         if self.answer("RCPT", "250 ok"):
@@ -164,4 +166,4 @@ class Session:
 
     def on_quit(self, _line):
         self.answer("QUIT", "221 bye")
-        return "QUIT" in self.server.silent
+        return False

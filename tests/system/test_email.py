@@ -97,7 +97,7 @@ class Served(Case):
     def test_the_server_serves_while_a_letter_waits(self):
         self.smtp.silent.add("MAIL")
         script(self.server, PUSH, "D-1")
-        eventually(lambda: self.smtp.open, "a letter is on its way")
+        eventually(lambda: self.smtp.held, "a letter is on its way, and nobody takes it")
         self.expect(200, "GET", "/api/products")
         self.assertEqual(self.letters("D-1"), [])
         self.smtp.silent.clear()
