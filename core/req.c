@@ -159,6 +159,29 @@ static void get_tenant(lua_State *L, request_t *r) {
         lua_pushnil(L);
 }
 
+/* For those who need no more of the tenant: its document is a large table. */
+static void get_tenant_id(lua_State *L, request_t *r) {
+    push_span(L, r->settings ? r->settings->id : (span_t){"", 0});
+}
+
+/* req:header(name): one header's value, the first of that name, without a table of them all. */
+static int l_header(lua_State *L) {
+    request_t *request = req_find(L, 1);
+    span_t name, value = {NULL, 0};
+    name.ptr = luaL_checklstring(L, 2, &name.len);
+    if (request) value = exchange_header(request->exchange, name);
+    if (value.ptr)
+        push_span(L, value);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static void get_header(lua_State *L, request_t *r) {
+    (void)r;
+    lua_pushcfunction(L, l_header);
+}
+
 /* Raises an answer, as problem.raise in Lua does: the server sends it. */
 static void raise_problem(lua_State *L, request_t *r, int err, const char *detail) {
     server_push_problem(L, r, err, detail);
@@ -191,6 +214,7 @@ static const field_t FIELDS[] = {
     {"body", get_body},
     {"client", get_client},
     {"deadline", get_deadline},
+    {"header", get_header},
     {"headers", get_headers},
     {"host", get_host},
     {"json", get_json},
@@ -205,6 +229,7 @@ static const field_t FIELDS[] = {
     {"session", get_session},
     {"session_data", get_session_data},
     {"tenant", get_tenant},
+    {"tenant_id", get_tenant_id},
     {"trace_id", get_trace_id},
 };
 

@@ -129,6 +129,7 @@ static void follow(redis_command_t *command, redis_redirect_t redirect) {
 bool redis_is_routing(const redisReply *reply) {
     static const char *const CODES[] = {
         "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"};
+    if (reply->type != REDIS_REPLY_ERROR) return false;
     for (size_t i = 0; i < sizeof CODES / sizeof *CODES; i++)
         if (redis_reply_is(reply, CODES[i])) return true;
     return false;

@@ -25,36 +25,45 @@ static redis_script_t TAKE = {
             "return now - full\n"};
 
 #define TAKE_ARGS (REDIS_SCRIPT_ARGS + 2)
+#define NUMBER_MOST 20 /* digits */
 
 /* Outlives the gate when that is cancelled. */
 typedef struct visit {
     cache_gate_t *gate; /* NULL: nobody waits any more */
     redis_t *redis;
-    arena_t arena; /* keys, arguments and the texts that were read */
+    buf_t words;   /* keys and numbers */
+    arena_t arena; /* the texts that were read */
     redis_command_t config, session, take;
     span_t config_argv[2], session_argv[2], take_argv[TAKE_ARGS];
     int pending;
 } visit_t;
 
-static span_t key_of(visit_t *visit, const char *space, span_t tenant, span_t rest) {
-    buf_t key;
-    buf_create(&key);
-    buf_text(&key, space);
-    buf_span(&key, tenant);
-    if (rest.len) buf_char(&key, ':');
-    buf_span(&key, rest);
-    char *copy = key.failed ? NULL : arena_dup(&visit->arena, key.ptr, key.len);
-    span_t span = {copy, copy ? key.len : 0};
-    buf_destroy(&key);
-    return span;
+/* Room for all words at once, so that none of them moves. */
+static bool reserve_words(visit_t *visit) {
+    const cache_gate_t *gate = visit->gate;
+    size_t spaces = sizeof "config:session:ratelimit:::";
+    size_t texts = 3 * gate->tenant.len + gate->session.len + gate->bucket.len;
+    return buf_reserve(&visit->words, spaces + texts + 2 * NUMBER_MOST) != NULL;
+}
+
+static span_t key_of(visit_t *visit, span_t space, span_t rest) {
+    buf_t *words = &visit->words;
+    size_t start = words->len;
+    buf_span(words, space);
+    buf_span(words, visit->gate->tenant);
+    if (rest.len) buf_char(words, ':');
+    buf_span(words, rest);
+    return (span_t){words->ptr + start, words->len - start};
 }
 
 static span_t number_of(visit_t *visit, uint64_t number) {
-    char *text = arena_printf(&visit->arena, "%llu", (unsigned long long)number);
-    return (span_t){text, text ? strlen(text) : 0};
+    size_t start = visit->words.len;
+    buf_u64(&visit->words, number);
+    return (span_t){visit->words.ptr + start, visit->words.len - start};
 }
 
 static void end(visit_t *visit) {
+    buf_destroy(&visit->words);
     arena_destroy(&visit->arena);
     free(visit);
 }
@@ -129,24 +138,20 @@ static void prepare(
     command->data = visit;
 }
 
-/* False when out of memory. */
-static bool prepare_all(visit_t *visit) {
+static void prepare_all(visit_t *visit) {
     const cache_gate_t *gate = visit->gate;
     prepare(visit, &visit->config, visit->config_argv, on_config);
     prepare(visit, &visit->session, visit->session_argv, on_session);
-    visit->config_argv[1] = key_of(visit, "config:", gate->tenant, (span_t){NULL, 0});
-    visit->session_argv[1] = key_of(visit, "session:", gate->tenant, gate->session);
+    visit->config_argv[1] = key_of(visit, SPAN("config:"), (span_t){NULL, 0});
+    visit->session_argv[1] = key_of(visit, SPAN("session:"), gate->session);
     visit->take =
         (redis_command_t){.deadline_ms = deadline_of(visit), .done = on_take, .data = visit};
     visit->take_argv[REDIS_SCRIPT_ARGS] = number_of(visit, gate->interval_us);
     visit->take_argv[REDIS_SCRIPT_ARGS + 1] = number_of(visit, gate->capacity_us);
-    return visit->config_argv[1].ptr && visit->session_argv[1].ptr &&
-           visit->take_argv[REDIS_SCRIPT_ARGS].ptr && visit->take_argv[REDIS_SCRIPT_ARGS + 1].ptr;
 }
 
 static int submit_take(visit_t *visit) {
-    span_t key = key_of(visit, "ratelimit:", visit->gate->tenant, visit->gate->bucket);
-    if (!key.ptr) return ERR_NO_MEMORY;
+    span_t key = key_of(visit, SPAN("ratelimit:"), visit->gate->bucket);
     return redis_script_call(visit->redis, &TAKE, &visit->take, visit->take_argv, TAKE_ARGS, key);
 }
 
@@ -172,7 +177,9 @@ int redis_gate(void *redis, cache_gate_t *gate) {
     visit->gate = gate;
     visit->redis = redis;
     arena_create(&visit->arena);
-    int err = prepare_all(visit) ? 0 : ERR_NO_MEMORY;
+    buf_create(&visit->words);
+    int err = reserve_words(visit) ? 0 : ERR_NO_MEMORY;
+    if (!err) prepare_all(visit);
     if (!err) submit_all(visit);
     if (!err && visit->pending == 0) err = gate->alone ? gate->rate_err : gate->config_err;
     if (err)

@@ -6,7 +6,7 @@ typedef struct nature_of {
     redis_nature_t nature;
 } nature_of_t;
 
-/* By first letter of the upper-case name; only what is not plain. */
+/* By first letter of the upper-case name, in order; only what is not plain. */
 static const nature_of_t NAMES[] = {
     {"ASKING", REDIS_DRIVERS},
     {"AUTH", REDIS_DRIVERS},
@@ -60,7 +60,7 @@ redis_nature_t redis_nature(const span_t *argv, int argc) {
         return blocks(argv, argc) ? REDIS_OWN : REDIS_PLAIN;
     if (first == 'C' && span_ieq(argv[0], SPAN("CLIENT")))
         return drivers_client(argv, argc) ? REDIS_DRIVERS : REDIS_PLAIN;
-    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES && NAMES[i].name[0] <= first; i++)
         if (NAMES[i].name[0] == first && span_ieq(argv[0], span_of(NAMES[i].name)))
             return NAMES[i].nature;
     return REDIS_PLAIN;

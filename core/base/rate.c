@@ -101,18 +101,26 @@ rate_state_t rate_tell(const rate_limit_t *rate, int64_t ahead_us) {
     return state;
 }
 
+static void put_pair(buf_t *out, const char *first, uint64_t a, const char *second, uint64_t b) {
+    buf_text(out, first);
+    buf_u64(out, a);
+    buf_text(out, second);
+    buf_u64(out, b);
+}
+
 /* A bucket of another size than one period's requests is a policy of its own at the same pace. */
 void rate_put_policy(buf_t *out, const rate_limit_t *rate) {
-    buf_printf(out, "RateLimit-Policy: \"default\";q=%llu;w=%llu", (unsigned long long)rate->count,
-        (unsigned long long)rate->period_s);
-    if (rate->burst != rate->count)
-        buf_printf(out, ", \"burst\";q=%llu;w=%llu", (unsigned long long)rate->burst,
-            (unsigned long long)seconds(rate_capacity_us(rate)));
+    buf_text(out, "RateLimit-Policy: \"default\"");
+    put_pair(out, ";q=", rate->count, ";w=", rate->period_s);
+    if (rate->burst != rate->count) {
+        buf_text(out, ", \"burst\"");
+        put_pair(out, ";q=", rate->burst, ";w=", seconds(rate_capacity_us(rate)));
+    }
     buf_text(out, "\r\n");
 }
 
 void rate_put_state(buf_t *out, const rate_limit_t *rate, const rate_state_t *state) {
-    buf_printf(out, "RateLimit: \"%s\";r=%llu;t=%llu\r\n",
-        rate->burst == rate->count ? "default" : "burst", (unsigned long long)state->remaining,
-        (unsigned long long)state->reset_s);
+    buf_text(out, rate->burst == rate->count ? "RateLimit: \"default\"" : "RateLimit: \"burst\"");
+    put_pair(out, ";r=", state->remaining, ";t=", state->reset_s);
+    buf_text(out, "\r\n");
 }

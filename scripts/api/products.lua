@@ -8,6 +8,7 @@ local problem = require "lib.problem"
 local products = require "shop.products"
 local query = require "lib.query"
 local schema = require "schema.product"
+local shelf = require "shop.shelf"
 
 local api = {}
 
@@ -86,11 +87,11 @@ local shown_parameters = { fields = query.names(schema.names) }
 
 -- What is sent is what the cache holds; only a choice of fields needs to look into it.
 function api.get(req)
-  local text, version = products.text(req.tenant, req.params.id)
+  local text, version = shelf.get(req.tenant_id, req.params.id)
   if not text then problem.not_found "product" end
   local wanted = query.read(req, shown_parameters)
   if not wanted.fields then return etag.answer_text(req, text, version) end
-  return etag.answer(req, products.view(json.decode(text), wanted.fields), version)
+  return etag.answer(req, products.view(json.decode(text), wanted.fields), tonumber(version))
 end
 
 function api.by_sku(req)

@@ -53,7 +53,7 @@ end
 
 -- 304 when the request's If-None-Match names this version.
 local function unchanged(req, headers)
-  local known = req.headers["if-none-match"]
+  local known = req:header "if-none-match"
   return known and names(known, headers.ETag, true) and answer.empty(304, headers)
 end
 
@@ -63,9 +63,9 @@ function etag.answer(req, resource, version)
   return unchanged(req, headers) or answer.json(200, resource, headers)
 end
 
--- The same with the resource as JSON.
+-- The same with the resource as JSON and the version as digits.
 function etag.answer_text(req, text, version)
-  local headers = { ETag = etag.of(version), ["Content-Type"] = "application/json" }
+  local headers = { ETag = '"' .. version .. '"', ["Content-Type"] = "application/json" }
   return unchanged(req, headers) or answer.text(200, text, headers)
 end
 

@@ -32,11 +32,11 @@ local function jittered(seconds)
   return seconds * (1 - JITTER * math.random())
 end
 
--- The JSON and the version.
+-- The JSON and the version, which is digits.
 local function split(stored, options)
   if not options.version then return stored end
-  local version, text = stored:match "^(%d+) (.*)$"
-  return text, tonumber(version)
+  local space = stored:find(" ", 1, true)
+  return stored:sub(space + 1), stored:sub(1, space - 1)
 end
 
 local function decoded(stored, options)
@@ -79,7 +79,7 @@ local function keep(flight, id, tenant, key, options, before)
   local absent = text == "null"
   local seconds = absent and options.negative_s or options.ttl_s
   if absent and not options.negative_s then return end
-  if version then return shortcut.set_newer(tenant, key, version, text, jittered(seconds)) end
+  if version then return shortcut.set_newer(tenant, key, tonumber(version), text, jittered(seconds)) end
   local kept = put(tenant, key, text, jittered(seconds), before)
   if kept and not absent and flights[id] == flight then remember(id, text, options) end
 end
@@ -96,7 +96,7 @@ local function lead(id, tenant, key, options, fetch, away)
   local flight = { signal = signal.new() }
   flights[id] = flight
   local before = options.copy and not away and shortcut.generation(tenant, key) or nil
-  local ok, value = pcall(fetch)
+  local ok, value = pcall(fetch, tenant, key)
   if ok then flight.stored = stored_of(value, options) end
   flight.over_at, flight.error = clock.now_ms(), value
   flight.signal:fire()
@@ -137,14 +137,15 @@ end
 
 -- What the cache role holds of a key or would hold, and the value, when it has just been loaded.
 local function find(tenant, key, options, fetch)
-  local id = id_of(tenant, key)
-  local copy = options.copy and copy_of(id, tenant, key, options, fetch)
+  local id = options.copy and id_of(tenant, key)
+  local copy = id and copy_of(id, tenant, key, options, fetch)
   if copy then return copy.stored end
   local stored, _, failure = shortcut.get(tenant, key, options)
   if stored then
-    remember(id, stored, options)
+    if id then remember(id, stored, options) end
     return stored
   end
+  id = id or id_of(tenant, key)
   local ok, value
   ok, stored, value = pcall(fly, id, tenant, key, options, fetch, failure ~= nil)
   if ok then return stored, value end
@@ -153,8 +154,8 @@ local function find(tenant, key, options, fetch)
   return copy.stored
 end
 
--- The value of a key: from a copy, from the cache role, or from fetch(), which returns it (plain data, or nil) or
--- raises. options:
+-- The value of a key: from a copy, from the cache role, or from fetch(tenant, key), which returns it (plain data, or
+-- nil) or raises. options:
 --   ttl_s       how long it is kept
 --   negative_s  how long it is kept that there is none; not at all unless given
 --   copy        keep a copy in this process too; then every change must be told by read_through.changed
@@ -168,7 +169,7 @@ function read_through.get(tenant, key, options, fetch)
   return decoded(stored, options)
 end
 
--- The same as JSON, as it is kept, and its version; nil when there is none.
+-- The same as JSON, as it is kept, and its version's digits; nil when there is none.
 function read_through.text(tenant, key, options, fetch)
   local text, version = split((find(tenant, key, options, fetch)), options)
   if text ~= "null" then return text, version end

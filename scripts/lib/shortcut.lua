@@ -11,6 +11,8 @@ local shortcut = {}
 shortcut.limits = { slow_ms = 15, wait_ms = 500, rest_ms = 2000 }
 
 local limits = shortcut.limits
+-- What the engine is told: wait_ms, and that a replica will do.
+local STALE = setmetatable({ stale = true }, { __index = limits })
 local rests_until, has_failed = 0, false
 -- How many ask, and since when without an answer to anyone.
 local asking, silent_since = 0, 0
@@ -41,11 +43,11 @@ end
 
 -- As in the contract; a failure says that it is to be done without.
 function shortcut.get(tenant, key, options)
-  return ask(stores.cache.get, tenant, key, { stale = options and options.stale, wait_ms = limits.wait_ms })
+  return ask(stores.cache.get, tenant, key, options and options.stale and STALE or limits)
 end
 
 function shortcut.set(tenant, key, text, ttl_s)
-  return ask(stores.cache.set, tenant, key, text, ttl_s, { wait_ms = limits.wait_ms })
+  return ask(stores.cache.set, tenant, key, text, ttl_s, limits)
 end
 
 function shortcut.set_newer(tenant, key, version, text, ttl_s)
@@ -53,7 +55,7 @@ function shortcut.set_newer(tenant, key, version, text, ttl_s)
 end
 
 function shortcut.generation(tenant, name)
-  return ask(stores.cache.generation, tenant, name, { wait_ms = limits.wait_ms })
+  return ask(stores.cache.generation, tenant, name, limits)
 end
 
 return shortcut

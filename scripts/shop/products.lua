@@ -30,11 +30,6 @@ function products.get(tenant, id)
   return problem.check(stores.documents.get(tenant.id, COLLECTION, id))
 end
 
--- The product's JSON as clients see it, which may come from the cache, and its version; nil without such a product.
-function products.text(tenant, id)
-  return shelf.get(tenant.id, id, function() return products.get(tenant, id) end)
-end
-
 function products.by_sku(tenant, sku)
   local found = problem.check(stores.documents.find(tenant.id, COLLECTION, { filter = { sku = sku }, limit = 1 }))
   return found[1]

@@ -2,12 +2,15 @@
 --
 -- Each write puts the new state there itself, and never over a newer one: who has read an older state meanwhile, from
 -- the documents or before somebody else's write, does not bring it back.
+local problem = require "lib.problem"
 local read_through = require "lib.read_through"
 local schema = require "schema.product"
+local stores = require "stores"
 
 local shelf = {}
 
 local KEPT = { ttl_s = 120, negative_s = 10, version = function(view) return view.version end }
+local SPACE = "product:"
 -- Ids are the server's own: what is none is not worth a place in the cache.
 local ID_BYTES = 36
 
@@ -15,7 +18,7 @@ local ID_BYTES = 36
 local doubtful = {}
 
 local function key_of(id)
-  return "product:" .. id
+  return SPACE .. id
 end
 
 local function is_doubtful(tenant_id)
@@ -42,17 +45,19 @@ function shelf.drop(tenant_id, id)
   return renew(tenant_id, id, nil)
 end
 
--- The product's JSON and version, or nil without such a product. find() returns it from the documents.
-function shelf.get(tenant_id, id, find)
-  local function load()
-    local product = find()
-    return product and schema:view(product)
-  end
+local function load(tenant_id, key)
+  local product = problem.check(stores.documents.get(tenant_id, "products", key:sub(#SPACE + 1)))
+  return product and schema:view(product)
+end
+
+-- The product's JSON and its version's digits, or nil without such a product.
+function shelf.get(tenant_id, id)
+  local key = key_of(id)
   if #id == ID_BYTES and not is_doubtful(tenant_id) then
-    return read_through.text(tenant_id, key_of(id), KEPT, load)
+    return read_through.text(tenant_id, key, KEPT, load)
   end
-  local view = load()
-  if view then return json.encode(view), view.version end
+  local view = load(tenant_id, key)
+  if view then return json.encode(view), ("%d"):format(view.version) end
 end
 
 return shelf

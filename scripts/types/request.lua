@@ -11,6 +11,8 @@
 ---@field body string
 ---@field json any the decoded body; raises 400 or 415 when there is none
 ---@field tenant Tenant
+---@field tenant_id string tenant.id, without the document
+---@field header fun(self: Request, name: string): string? one header, without a table of them all
 ---@field session string? of the cookie perigee_session or the header X-Session-ID
 ---@field session_data any the stored session; on routes with a rate limit or with `session` in main.lua's table
 ---@field role "owner"|nil what the request's key allows

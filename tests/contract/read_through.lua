@@ -208,7 +208,7 @@ local VERSIONED = { ttl_s = DAY, negative_s = DAY, version = function(value) ret
 test("a versioned value is served as the JSON that is kept", function(t, read_through)
   local tenant, from = t.uuid(), source { version = 3, name = "Tent" }
   for _ = 1, 2 do
-    t.equal({ read_through.text(tenant, "product:p", VERSIONED, from.fetch) }, { '{"name":"Tent","version":3}', 3 })
+    t.equal({ read_through.text(tenant, "product:p", VERSIONED, from.fetch) }, { '{"name":"Tent","version":3}', "3" })
     t.equal(read_through.get(tenant, "product:p", VERSIONED, from.fetch).name, "Tent")
   end
   t.equal({ from.asked, stores.cache.get(tenant, "product:p") }, { 1, '3 {"name":"Tent","version":3}' })

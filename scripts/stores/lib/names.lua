@@ -3,9 +3,9 @@ local names = {}
 
 -- "ns:rest" of a tenant is ns:TENANT:rest, and "ns" is ns:TENANT.
 function names.key(tenant, name)
-  local space, rest = name:match "^([^:]*):(.*)$"
-  if not space then return name .. ":" .. tenant end
-  return space .. ":" .. tenant .. ":" .. rest
+  local colon = name:find(":", 1, true)
+  if not colon then return name .. ":" .. tenant end
+  return name:sub(1, colon) .. tenant .. name:sub(colon)
 end
 
 -- Locks of the whole platform (tenant "*") have no tenant in their key.
