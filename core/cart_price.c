@@ -8,6 +8,8 @@
 #include "lua/decimal.h"
 #include "lua/json.h"
 
+#define CODES_MAX 100
+
 static const value_limits_t PART_LIMITS = {.depth = 6, .nodes = 2000, .bytes = 128 * 1024};
 
 /* What reads one product: its table is on top of the stack. */
@@ -149,7 +151,8 @@ static int fill_line(
         .weight_grams = product->weight_grams,
         .category = product->category,
         .attributes = product->attributes};
-    return money_parse(product->price, digits, &line->price);
+    int err = money_parse(product->price, digits, &line->price);
+    return !err && (line->price < 0 || line->weight_grams < 0) ? ERR_RANGE : err;
 }
 
 static int fill_lines(const cart_t *cart, const cart_products_t *products, arena_t *arena,
@@ -193,9 +196,14 @@ int cart_price(tenants_t *tenants, span_t slug, const cart_t *cart, const cart_p
     const settings_t *settings = tenant_settings(tenant, why, size);
     if (!settings) return ERR_UNAVAILABLE;
     out->digits = settings->digits;
+    /* More than the rules are made for: others have written them into the hash. */
+    if (cart->count > PRICE_LINES_MAX || cart->ncodes > CODES_MAX)
+        return err_why(ERR_INVALID, why, size, "the cart has too many lines or codes");
     int err = fill_lines(cart, products, arena, out, &input);
     if (err == ERR_NO_MEMORY) return err;
-    if (err) return err_why(err, why, size, "a product's price is none of the shop's currency");
+    if (err)
+        return err_why(
+            ERR_INVALID, why, size, "a product's price or weight is none that the rules can take");
     input.seed = price_seed(&input);
     tenant_price(tenant, settings, &input, arena, &out->quote);
     if (input.nlines == 0 && out->quote.priced) empty_quote(&out->quote);

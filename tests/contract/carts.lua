@@ -160,6 +160,14 @@ test("tabs that add at once lose nothing", function(t, store)
   t.equal({ #cart.items, sum }, { 8, 300 })
 end)
 
+test("a product that no rule can price is refused", function(t, store)
+  for _, price in ipairs { "-0.01", "1.005", "1e3", "free" } do
+    local asked = adding("a")
+    asked.products.a = product("a", { price = decimal.new(price) or price })
+    t.fails("invalid", t.works(store.cart_step(t.uuid(), "s")):change(asked))
+  end
+end)
+
 test("an order that is none is refused", function(t, store)
   local step = t.works(store.cart_step(t.uuid(), "s"))
   t.fails("invalid", step:change(order({ kind = "steal" }, {})))
