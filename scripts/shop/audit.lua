@@ -90,6 +90,12 @@ function audit.write(tenant_id, records)
   return true
 end
 
+-- Notes the changes of settings that wait in a tenant's document, if any do.
+function audit.note_settings(tenant)
+  if not tenant.audits or not audit.write(tenant.id, tenant.audits) then return end
+  stores.documents.update("*", "tenants", tenant.id, { unset = { "audits" }, guard = { version = tenant.version } })
+end
+
 -- A page of records as clients see them, oldest first, and the position of the next one.
 function audit.list(tenant_id, options)
   local records, position = problem.check(stores.ledger.audit_find(tenant_id, options))

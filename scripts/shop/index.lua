@@ -87,10 +87,14 @@ local function sweep_tenant(tenant_id)
   until #found < BATCH or not settled
 end
 
--- Indexes what is pending anywhere. Requests index what they change themselves; this is for what they left.
+-- Indexes what is pending anywhere, and notes what is still to be noted. Requests do it for what they change; this is
+-- for what they left.
 function index.sweep()
   local found = problem.check(stores.documents.find("*", "tenants", { limit = 10000 }))
-  for _, tenant in ipairs(found) do sweep_tenant(tenant.id) end
+  for _, tenant in ipairs(found) do
+    audit.note_settings(tenant)
+    sweep_tenant(tenant.id)
+  end
 end
 
 return index

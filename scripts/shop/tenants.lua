@@ -93,12 +93,6 @@ local function insert(clean, digest)
   end
 end
 
--- Changes of settings that the document says are still to be noted; what stays is noted at the next seeding.
-local function note_settings(tenant)
-  if not tenant.audits or not audit.write(tenant.id, tenant.audits) then return end
-  stores.documents.update("*", "tenants", tenant.id, { unset = { "audits" }, guard = { version = tenant.version } })
-end
-
 local function replace(known, clean, digest)
   local record = audit.of_settings(known.settings, clean.settings, { actor = "file" })
   clean.id = nil
@@ -107,7 +101,7 @@ local function replace(known, clean, digest)
   local change = { set = clean, inc = { version = 1 }, guard = { version = known.version } }
   local after, text, name = stores.documents.update("*", "tenants", known.id, change)
   if after then
-    note_settings(after)
+    audit.note_settings(after)
     tell_ledger(after.id, after)
   elseif name == "conflict" then
     report_taken(clean)
@@ -128,7 +122,7 @@ local function seed_one(document)
   local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
   local known = found[1]
   if not known then return insert(clean, digest) end
-  if known.seed ~= digest then replace(known, clean, digest) else note_settings(known) end
+  if known.seed ~= digest then replace(known, clean, digest) end
   read_through.changed(known.id, KEY)
 end
 

@@ -231,6 +231,49 @@ class Audit(Case):
         self.assertIn("--from", self.server.run("audit", "--help").stdout)
 
 
+class WithoutLedger(Case):
+    """The ledger's file cannot be opened, until it can."""
+
+    settings = {"workers": 2}
+
+    @classmethod
+    def make_server(cls):
+        server = Server(**cls.settings)
+        cls.obstacle = os.path.join(server.data, "ledger.db")
+        os.mkdir(cls.obstacle)
+        return server
+
+    def test_what_could_not_be_noted_is_noted_later_and_once(self):
+        product = self.expect(201, "POST", "/api/products", key="owner", json={
+            "name": "Thing", "sku": "LATER-1", "price": 10, "stock": 1}).json
+        path = "/api/products/" + product["id"]
+        for price in (11, 12):
+            self.expect(200, "PATCH", path, json={"price": price}, key="owner")
+        found = self.expect(200, "GET", "/api/products/search?q=thing").json
+        self.assertEqual(found["items"][0]["price"], 12)
+        settings = os.path.join(self.server.tenants, "acme", "tenant.json")
+        with open(settings, encoding="utf-8") as source:
+            document = json.load(source)
+        document["settings"]["lowStockThreshold"] = 3
+        with open(settings, "w", encoding="utf-8") as out:
+            json.dump(document, out)
+        with open(os.path.join(self.server.tenants, "acme", "tax.lua"), "a", encoding="utf-8") as out:
+            out.write("-- unnoted\n")
+        self.assertEqual(self.server.run("reload", "--wait").returncode, 0)
+        self.expect(503, "GET", "/api/audit", key="owner")
+        os.rmdir(self.obstacle)
+
+        def noted():
+            answer = self.call("GET", "/api/audit", key="owner")
+            return answer.status == 200 and len(answer.json["items"]) == 4 and answer.json["items"]
+        items = eventually(noted, "all is noted")
+        self.assertEqual(sorted(item["action"] for item in items),
+                         ["product.price", "product.price", "rules.swap", "settings.change"])
+        prices = [(item["before"]["price"], item["after"]["price"]) for item in items
+                  if item["action"] == "product.price"]
+        self.assertEqual(prices, [(10, 11), (11, 12)])
+
+
 class LongExport(Case):
     def test_a_long_export_goes_page_by_page_and_shows_how_far_it_is(self):
         script = os.path.join(self.server.folder, "many.lua")
