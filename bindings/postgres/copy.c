@@ -136,11 +136,19 @@ static bool write_out(postgres_copy_t *copy) {
     return PQflush(copy->holding->conn) > 0;
 }
 
+static void read_in(postgres_copy_t *copy) {
+    bool alive = true;
+    do {
+        if (!postgres_link_is_paused(copy->link)) alive = PQconsumeInput(copy->holding->conn) == 1;
+        while (take_some(copy)) {
+        }
+    } while (copy->link && alive && !postgres_link_is_paused(copy->link) &&
+             postgres_link_holds_more(copy->link));
+}
+
 static void on_turn(void *data) {
     postgres_copy_t *copy = ((holding_t *)data)->copy;
-    if (!postgres_link_is_paused(copy->link)) PQconsumeInput(copy->holding->conn);
-    while (take_some(copy)) {
-    }
+    read_in(copy);
     if (!copy->link) return;
     bool unsent = write_out(copy);
     if (!postgres_link_taken_wait(copy->link, unsent)) return;
@@ -189,11 +197,13 @@ bool postgres_copy_write(postgres_copy_t *copy, span_t bytes) {
     if (copy->state != IN || !bytes.len) return copy->state == IN;
     holding_t *holding = copy->holding;
     int result = PQputCopyData(holding->conn, bytes.ptr, (int)bytes.len);
-    if (result != 1) fail(copy, ERR_UNAVAILABLE, "the data could not be sent");
     bool unsent = result != 1 || write_out(copy);
     if (unsent) copy->state = BLOCKED;
     postgres_link_flush_later(copy->link);
-    return !unsent;
+    if (result == 1) return !unsent;
+    fail(copy, ERR_UNAVAILABLE, "the data could not be sent");
+    postgres_copy_end(copy, copy->detail); /* with a part missing, nothing of it is kept */
+    return false;
 }
 
 void postgres_copy_end(postgres_copy_t *copy, const char *fault) {

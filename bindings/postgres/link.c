@@ -420,7 +420,7 @@ static void take_notices(postgres_link_t *link) {
     }
 }
 
-static bool holds_more(const postgres_link_t *link) {
+bool postgres_link_holds_more(const postgres_link_t *link) {
     SSL *session = PQsslStruct(link->pipe.conn, "OpenSSL");
     return session && SSL_pending(session) > 0;
 }
@@ -432,7 +432,7 @@ static void read_in(postgres_link_t *link) {
         take_all(link);
         take_notices(link);
         if (link->state == CLOSED) return;
-    } while (alive && !link->paused && holds_more(link));
+    } while (alive && !link->paused && postgres_link_holds_more(link));
     if (!alive || link->broken || is_lost(link))
         drop(link, fault_of(link));
     else

@@ -88,6 +88,8 @@ typedef struct postgres_taker {
 /* NULL: it cannot be taken now. The taker is kept. */
 PGconn *postgres_link_take(postgres_link_t *link, const postgres_taker_t *taker);
 bool postgres_link_is_taken(const postgres_link_t *link);
+/* Whether OpenSSL has bytes that libpq has not taken yet: for them the descriptor does not become readable. */
+bool postgres_link_holds_more(const postgres_link_t *link);
 /* After each use: what to wait for, or that the connection has broken. The link may be gone when this returns false. */
 bool postgres_link_taken_wait(postgres_link_t *link, bool unsent);
 /* Gives the connection up; `lost` and `down` come. The server is asked to stop what it runs. */
