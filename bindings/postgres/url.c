@@ -64,6 +64,8 @@ static void take_option(reading_t *reading, const PQconninfoOption *option) {
         reading->ports = option->val;
     else if (strcmp(option->keyword, "target_session_attrs") == 0)
         snprintf(url->session, sizeof url->session, "%s", option->val);
+    else if (strcmp(option->keyword, "service") == 0)
+        reading->fault = "service files are not read: name the host in the URL";
     else if (strcmp(option->keyword, "connect_timeout") != 0) /* the driver's own business */
         set(url, option->keyword, option->val);
 }
@@ -91,6 +93,8 @@ static bool is_port(span_t text) {
 /* As libpq: lists of hosts and of addresses are of one length, one port is for all. */
 static void take_hosts(reading_t *reading) {
     postgres_url_t *url = reading->url;
+    /* libpq would look up a name that the environment gives where it stands, which is on the loop. */
+    if (!reading->hosts && !reading->addresses) reading->hosts = getenv("PGHOST");
     span_t hosts = span_of(reading->hosts ? reading->hosts : "");
     span_t addresses = span_of(reading->addresses ? reading->addresses : "");
     span_t ports = span_of(reading->ports ? reading->ports : ""), port = ports;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include "base/err.h"
 #include "postgres/fault.h"
 #include "postgres/url.h"
@@ -61,12 +62,30 @@ static void test_several_hosts(void **state) {
     postgres_url_wipe(&url);
 }
 
+/* What libpq would find there is the driver's to look up. */
+static void test_the_environment(void **state) {
+    (void)state;
+    postgres_url_t url;
+    setenv("PGHOST", "a,b", true);
+    parse(&url, "postgres:///shop");
+    assert_int_equal(url.count, 2);
+    assert_string_equal(url.hosts[1].name, "b");
+    postgres_url_wipe(&url);
+    parse(&url, "postgres://c/shop");
+    assert_string_equal(url.hosts[0].name, "c");
+    postgres_url_wipe(&url);
+    unsetenv("PGHOST");
+    parse(&url, "postgres:///shop");
+    assert_string_equal(url.hosts[0].name, "");
+    postgres_url_wipe(&url);
+}
+
 static void test_faults(void **state) {
     (void)state;
     static const char *const BAD[] = {"redis://u:secret@h", "postgres://u:secret@h:99x:1/db",
         "postgres://u:secret@[h/db", "postgres://u:secret@h/db?prepare=maybe",
         "postgres://u:secret@h/db?nonsense=1", "postgres://u:secret%zz@h/db",
-        "postgres://u:secret@a,b/db?hostaddr=127.0.0.1", ""};
+        "postgres://u:secret@a,b/db?hostaddr=127.0.0.1", "postgres://u:secret@/db?service=s", ""};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         postgres_url_t url;
         char why[200];
@@ -116,6 +135,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_host),
         cmocka_unit_test(test_several_hosts),
+        cmocka_unit_test(test_the_environment),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_first_words),
         cmocka_unit_test(test_errors),
