@@ -232,9 +232,11 @@ static postgres_subscriber_t *subscriber_new(postgres_t *postgres) {
     return subscriber;
 }
 
+/* A name that the server refuses would take all the others with it, as they are asked for together. */
 int postgres_subscribe(postgres_t *postgres, postgres_subscription_t *subscription) {
     span_t channel = subscription->channel;
-    bool valid = channel.len && channel.len <= CHANNEL_MAX && !memchr(channel.ptr, 0, channel.len);
+    bool valid = channel.len && channel.len <= CHANNEL_MAX &&
+                 !memchr(channel.ptr, 0, channel.len) && span_is_utf8(channel);
     if (postgres->closing) return ERR_CLOSED;
     if (!valid) return ERR_INVALID;
     if (!postgres->subscriber) postgres->subscriber = subscriber_new(postgres);

@@ -227,7 +227,7 @@ void postgres_copy_end(postgres_copy_t *copy, const char *fault);
    may unsubscribe. */
 typedef struct postgres_subscription postgres_subscription_t;
 struct postgres_subscription {
-    span_t channel; /* at most 63 bytes; alive until unsubscribed */
+    span_t channel; /* UTF-8, at most 63 bytes; alive until unsubscribed */
     void (*notified)(postgres_subscription_t *subscription, span_t payload);
     /* Notifications may have been missed: when it becomes live (the first time too) and when it is lost. `live` says
        which. */

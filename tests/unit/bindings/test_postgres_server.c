@@ -543,6 +543,8 @@ static void test_notifications(void **state) {
     hearing_t one, other, many[40];
     char names[40][24];
     ask_t ask;
+    postgres_subscription_t none = {.channel = SPAN("no \xff UTF-8")};
+    assert_int_equal(postgres_subscribe(postgres, &none), ERR_INVALID);
     hear(postgres, &one, "Driver \"one\"");
     hear(postgres, &other, "driver_other");
     for (int i = 0; i < 40; i++) {
