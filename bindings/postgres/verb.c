@@ -94,7 +94,10 @@ static bool is_one_of(const char *at, const char *const *words) {
 static postgres_nature_t by_second_word(const char *sql, postgres_nature_t nature) {
     static const char *const LOCAL[] = {"local", "transaction", "constraints", NULL};
     static const char *const TEMPORARY[] = {"temp", "temporary", NULL};
+    static const char *const BEFORE[] = {"or", "replace", "local", "global", "recursive", NULL};
     const char *first = first_word(sql), *second = first_word(first + length_of(first));
+    while (is_word(first, "create") && is_one_of(second, BEFORE))
+        second = first_word(second + length_of(second));
     if (is_word(first, "set") && is_one_of(second, LOCAL)) return POSTGRES_TRANSACTION;
     if (is_word(first, "create") && is_one_of(second, TEMPORARY)) return POSTGRES_SESSION;
     return nature;

@@ -105,6 +105,10 @@ static void test_first_words(void **state) {
     assert_int_equal(postgres_verb_nature("set local x = 1"), POSTGRES_TRANSACTION);
     assert_int_equal(postgres_verb_nature("set x = 1"), POSTGRES_SESSION);
     assert_int_equal(postgres_verb_nature("create temp table x ()"), POSTGRES_SESSION);
+    assert_int_equal(
+        postgres_verb_nature("create or replace temp view x as select 1"), POSTGRES_SESSION);
+    assert_int_equal(postgres_verb_nature("create local temporary table x ()"), POSTGRES_SESSION);
+    assert_int_equal(postgres_verb_nature("create or replace view x as select 1"), POSTGRES_PLAIN);
     assert_int_equal(postgres_verb_nature("create table x ()"), POSTGRES_PLAIN);
     assert_int_equal(postgres_verb_nature("Copy x from stdin"), POSTGRES_DRIVERS);
     assert_int_equal(postgres_verb_nature("selection"), POSTGRES_PLAIN);
