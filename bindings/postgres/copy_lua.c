@@ -198,6 +198,7 @@ static copy_t *check_copy(lua_State *L) {
 static int put(lua_State *L, copy_t *copy, span_t bytes) {
     if (copy->over) luaL_error(L, "the COPY is finished");
     if (copy->ended) return failure_push(L, &copy->failure);
+    if (!copy->room) return await_push_error(L, ERR_BUSY, "the server takes no more data yet");
     if (bytes.len) copy->room = postgres_copy_write(&copy->copy, bytes);
     if (!copy->room) return wait(L, copy, TILL_ROOM);
     lua_pushboolean(L, true);
