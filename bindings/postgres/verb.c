@@ -49,7 +49,7 @@ static const verb_t VERBS[] = {
 /* Comments of the second kind nest. */
 static const char *after_comment(const char *at) {
     int depth = 0;
-    if (at[0] == '-') return at + strcspn(at, "\n");
+    if (at[0] == '-') return at + strcspn(at, "\r\n");
     do {
         bool opens = at[0] == '/' && at[1] == '*', closes = at[0] == '*' && at[1] == '/';
         depth += opens - closes;

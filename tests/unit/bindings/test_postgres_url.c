@@ -101,6 +101,7 @@ static void test_first_words(void **state) {
     assert_int_equal(postgres_verb_nature("BEGIN;"), POSTGRES_BEGIN);
     assert_int_equal(
         postgres_verb_nature("/* a /* b */ */ -- c\n start transaction"), POSTGRES_BEGIN);
+    assert_int_equal(postgres_verb_nature("-- old Mac\rbegin"), POSTGRES_BEGIN);
     assert_int_equal(postgres_verb_nature("commit"), POSTGRES_TRANSACTION);
     assert_int_equal(postgres_verb_nature("set local x = 1"), POSTGRES_TRANSACTION);
     assert_int_equal(postgres_verb_nature("set x = 1"), POSTGRES_SESSION);
