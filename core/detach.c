@@ -9,6 +9,7 @@
 #define RUNS_MOST 1024 /* clients that leave must not pile up work behind them */
 #define RESULTS_MOST 15
 #define EXTRA_MOST_MS 60000
+#define WAIT_MOST_MS 60000
 
 typedef struct waiting waiting_t;
 
@@ -207,6 +208,8 @@ static int l_detach(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     double extra_ms = luaL_optnumber(L, 2, 0);
     luaL_argcheck(L, extra_ms >= -EXTRA_MOST_MS && extra_ms <= EXTRA_MOST_MS, 2, "up to a minute");
+    double wait_ms = luaL_optnumber(L, 3, 0); /* 0: as long as the task lives */
+    luaL_argcheck(L, wait_ms >= 0 && wait_ms <= WAIT_MOST_MS, 3, "up to a minute");
     if (app->services->ndetached >= RUNS_MOST)
         return await_push_error(L, ERR_BUSY, "too many handlers run");
     lua_settop(L, 1);
@@ -219,7 +222,7 @@ static int l_detach(lua_State *L) {
     waiting->app = app_ref(app);
     waiting->fn = fn;
     waiting->results = LUA_NOREF;
-    await_begin(L, &waiting->await, &WAIT, 0);
+    await_begin(L, &waiting->await, &WAIT, (uint64_t)wait_ms);
     waiting->run = run_new(waiting, extra_ms);
     if (waiting->run)
         loop_defer(app->services->loop, &waiting->run->start);

@@ -16,6 +16,9 @@ local GRACE_MS = 2000
 local LEASE_MS = tonumber(process.config "request_ms") + GRACE_MS + tonumber(process.config "stuck_ms")
 local KEY_MOST = 255
 local TRIES, PAUSE_MS = 4, 100
+-- How long a refusal waits for its key to be let go of when the ledger has just failed to answer.
+local LET_GO_MS = 50
+local UNANSWERED = { unavailable = true, timeout = true }
 local PROBLEM_TYPE = "application/problem+json"
 
 -- What a handler may read of a request; read before it is detached, because it may outlive the request.
@@ -128,6 +131,15 @@ local function answer_of_another(req, wanted)
   refuse_running(claim.retry_ms)
 end
 
+-- The key is free again; if this fails, when the lease runs out. Who has waited for a ledger that does not answer does
+-- not wait for it once more: the key is let go of behind the answer.
+local function let_go(tenant_id, claim)
+  local function release() return settle("key_release", tenant_id, claim) end
+  if not claim.unanswered then return release() end
+  local ended, valid = detach(release, 0, LET_GO_MS)
+  if ended then return valid end
+end
+
 -- How the handler ended: its answer, or nil and the error to be raised.
 local function run_handler(req, run)
   local ok, value, trace = detach(function() return run(req) end, -GRACE_MS)
@@ -156,8 +168,7 @@ local function carry_out(req, run, wanted, claim)
     valid, text, name = settle("key_finish", req.tenant.id, claim, stored)
     if valid == nil then refuse_unknown(text, name) end
   else
-    -- If this fails, the key is free when the lease runs out.
-    valid = settle("key_release", req.tenant.id, claim)
+    valid = let_go(req.tenant.id, claim)
   end
   if valid == false then return answer_of_another(req, wanted) end
   if fault then error(fault, 0) end
@@ -216,6 +227,7 @@ function idempotent.apply(req, steps, made, options)
   local stored = claim and render(made, req)
   if claim then all[#all + 1] = { "key_finish", claim, stored } end
   local results, text, name = stores.ledger.apply(req.tenant.id, all, options)
+  if claim then claim.unanswered = not results and UNANSWERED[name] end
   if not results then return nil, text, name end
   if claim then claim.stored, results[#all] = stored, nil end
   return results

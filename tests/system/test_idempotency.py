@@ -64,6 +64,21 @@ return {
       { "payment_set", ident.uuid(), { status = "succeeded" } } }, made)
     problem.raise { status = 409, code = "conflict", detail = tostring(name) }
   end },
+  -- The ledger fails its first run, and the key can only be let go of once a test says so.
+  ["POST /api/test/unanswered"] = { idempotent = true, run = function(req)
+    local run, ledger = begin(req), stores.ledger
+    local apply, release = ledger.apply, ledger.key_release
+    if run > 1 then return { run = run } end
+    function ledger.apply() return nil, "no answer", "timeout" end
+    function ledger.key_release(...)
+      ledger.key_release = release
+      await(req, "go")
+      return release(...)
+    end
+    local done, text, name = idempotent.apply(req, {}, answer.json(201, { run = run }))
+    ledger.apply = apply
+    problem.check(done, text, name)
+  end },
   ["GET /api/test/runs/:name"] = function(req)
     return { runs = problem.check(stores.cache.generation(req.tenant.id, "test:" .. req.params.name)),
       events = #problem.check(stores.ledger.events_of(req.tenant.id, req.params.name)) }
@@ -307,6 +322,18 @@ class Keys(Idempotency):
         self.assertEqual(answers[1].json["code"], "internal")
         self.same(answers[4], answers[3])
         self.assertEqual(self.runs(name), 4)
+
+    def test_a_refusal_does_not_wait_for_a_ledger_that_does_not_answer(self):
+        name = self.name()
+
+        def send():
+            return self.post("/api/test/unanswered", {"name": name}, name)
+        first = send()
+        self.assertEqual((first.status, first.json["code"]), (503, "timeout"), first)
+        self.running(send())
+        self.go(name)
+        answer = self.settled(send)
+        self.assertEqual((answer.status, answer.json), (200, {"run": 2}), answer)
 
     def test_who_leaves_finds_the_answer(self):
         name = self.name()

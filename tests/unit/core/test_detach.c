@@ -1,4 +1,5 @@
-/* test_detach.c: what a detached function returns or raises, who leaves it, its deadline, and the end of the server. */
+/* test_detach.c: what a detached function returns or raises, who leaves it or waits for less, its deadline, and the end
+   of the server. */
 #include "core/whole.h"
 
 #define DETACH(body)                                                                               \
@@ -73,6 +74,29 @@ static void its_deadline_is_its_own(void **state) {
     whole_stop(&whole);
 }
 
+static void who_waits_may_wait_for_less(void **state) {
+    (void)state;
+    whole_t whole;
+    whole_open(
+        &whole, DETACH("['GET /api/run'] = function() return { name = select(3, detach(function()"
+                       "  go:wait(60000) at = 'done' end, 0, 1)) } end,"
+                       "['GET /api/enough'] = function() return { detach(function() return 1 end,"
+                       "  0, 60000) } end,"
+                       "['GET /api/wrong'] = function() return { pcall(detach, print, 0, -1) } end,"
+                       "['GET /api/go'] = function() go:fire() end,"
+                       "['GET /api/at'] = function() return at or 'running' end"));
+    vm_t *vm = server_app(whole.server)->vm;
+    luaL_dostring(vm->L, "go = require('signal').new()");
+    whole_expect(&whole, 200, "GET /api/run", NULL, "{\"name\":\"timeout\"}");
+    whole_expect(&whole, 200, "GET /api/at", NULL, "running");
+    whole_expect(&whole, 204, "GET /api/go", NULL, "204");
+    RIG_UNTIL(&whole.rig, vm->children == 0);
+    whole_expect(&whole, 200, "GET /api/at", NULL, "done");
+    whole_expect(&whole, 200, "GET /api/enough", NULL, "[true,1]");
+    whole_expect(&whole, 200, "GET /api/wrong", NULL, "up to a minute");
+    whole_stop(&whole);
+}
+
 static void the_end_of_the_server_ends_it(void **state) {
     (void)state;
     whole_t whole;
@@ -96,6 +120,7 @@ int main(void) {
         cmocka_unit_test(its_results_arrive),
         cmocka_unit_test(who_leaves_does_not_end_it),
         cmocka_unit_test(its_deadline_is_its_own),
+        cmocka_unit_test(who_waits_may_wait_for_less),
         cmocka_unit_test(the_end_of_the_server_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
