@@ -85,18 +85,15 @@ static void spread(postgres_pipe_t *pipe, const postgres_statement_t *statement)
 
 static bool run_prepared(
     postgres_pipe_t *pipe, const postgres_statement_t *statement, postgres_prepared_t *prepared) {
-    char name[POSTGRES_PREPARED_NAME_MAX];
-    postgres_prepared_name(prepared->number, name);
-    return PQsendQueryPrepared(pipe->conn, name, statement->count, pipe->values, pipe->lengths,
-               pipe->formats, statement->binary) == 1;
+    return PQsendQueryPrepared(pipe->conn, prepared->name, statement->count, pipe->values,
+               pipe->lengths, pipe->formats, statement->binary) == 1;
 }
 
 static bool prepare(
     postgres_pipe_t *pipe, const postgres_statement_t *statement, postgres_prepared_t *prepared) {
-    char name[POSTGRES_PREPARED_NAME_MAX];
-    postgres_prepared_name(prepared->number, name);
     prepared->state = PREPARED_SENT;
-    return PQsendPrepare(pipe->conn, name, statement->sql, statement->count, pipe->types) == 1;
+    return PQsendPrepare(
+               pipe->conn, prepared->name, statement->sql, statement->count, pipe->types) == 1;
 }
 
 static bool run_plain(postgres_pipe_t *pipe, const postgres_statement_t *statement) {
@@ -192,9 +189,9 @@ static bool is_stale(const char *sqlstate) {
 
 bool postgres_pipe_learn(postgres_pipe_t *pipe, const char *sqlstate) {
     const postgres_step_t *step = postgres_pipe_first(pipe);
-    if (!step->number) return false;
-    postgres_prepared_t *prepared = postgres_statements_by_number(&pipe->statements, step->number);
     bool stale = step->kind != STEP_PREPARE && sqlstate && is_stale(sqlstate);
+    if (!step->number || (step->kind != STEP_PREPARE && !stale)) return false;
+    postgres_prepared_t *prepared = postgres_statements_by_number(&pipe->statements, step->number);
     if (step->kind == STEP_PREPARE && !sqlstate && prepared)
         prepared->state = PREPARED_READY;
     else if (prepared && ((step->kind == STEP_PREPARE && sqlstate) || stale))

@@ -103,17 +103,25 @@ static postgres_prepared_t *add(postgres_statements_t *all, span_t key) {
         return NULL;
     }
     entry->number = ++all->count;
+    postgres_prepared_name(entry->number, entry->name);
     entry->key = (span_t){copy, key.len};
     list_init(&entry->node);
     list_push(&all->used, &entry->node);
     return entry;
 }
 
+/* A batch often has one statement many times over. */
+static postgres_prepared_t *look_up(const postgres_statements_t *all, span_t key) {
+    if (list_empty(&all->used)) return NULL;
+    postgres_prepared_t *last = LIST_OWNER(all->used.prev, postgres_prepared_t, node);
+    return span_eq(last->key, key) ? last : map_get(&all->entries, key);
+}
+
 postgres_prepared_t *postgres_statements_find(
     postgres_statements_t *all, const postgres_statement_t *statement) {
     span_t key = key_of(all, statement);
     if (all->key.failed || key.len > SQL_MAX) return NULL;
-    postgres_prepared_t *entry = map_get(&all->entries, key);
+    postgres_prepared_t *entry = look_up(all, key);
     if (!entry) return postgres_verb_prepares(statement->sql) ? add(all, key) : NULL;
     list_remove(&entry->node);
     list_push(&all->used, &entry->node);

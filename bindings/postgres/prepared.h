@@ -6,6 +6,7 @@
 #include "postgres/postgres.h"
 
 #define POSTGRES_PREPARED_MAX 200
+#define POSTGRES_PREPARED_NAME_MAX 24
 
 typedef enum {
     PREPARED_NEW,  /* the server does not know it */
@@ -17,6 +18,7 @@ typedef struct postgres_prepared {
     list_t node;
     prepared_state_t state;
     uint64_t number; /* of its name */
+    char name[POSTGRES_PREPARED_NAME_MAX];
     span_t key;
 } postgres_prepared_t;
 
@@ -45,7 +47,6 @@ bool postgres_statements_doomed(postgres_statements_t *all, uint64_t *number);
 /* The server has forgotten all; nothing may be on its way. */
 void postgres_statements_clear(postgres_statements_t *all);
 
-#define POSTGRES_PREPARED_NAME_MAX 24
 void postgres_prepared_name(uint64_t number, char *out);
 
 #endif
