@@ -68,7 +68,7 @@ static void write_log(const waited_t *waited, const char *on) {
     if (!line) return;
     const char *id = waited->task ? task_request_id(waited->task) : NULL;
     if (id) {
-        buf_text(line, ",\"request_id\":");
+        buf_text(line, ",\"requestId\":");
         buf_json(line, span_of(id));
     }
     buf_text(line, ",\"transaction\":");

@@ -11,7 +11,7 @@ enum { FIELDS_MOST = 64, LINE_MOST = 16384 };
 /* Written by the server itself, and not to be imitated. */
 static bool is_reserved(span_t name) {
     return span_eq(name, SPAN("time")) || span_eq(name, SPAN("level")) ||
-           span_eq(name, SPAN("event")) || span_eq(name, SPAN("request_id"));
+           span_eq(name, SPAN("event")) || span_eq(name, SPAN("requestId"));
 }
 
 /* The key is at -2, the value on top. A value that is not JSON is named instead of losing the line. */
@@ -54,7 +54,7 @@ static int write_line(lua_State *L, log_level_t level) {
     const task_t *task = task_of(L);
     const char *id = task != NULL ? task_request_id(task) : NULL;
     if (id != NULL) {
-        buf_text(line, ",\"request_id\":");
+        buf_text(line, ",\"requestId\":");
         buf_json(line, span_of(id));
     }
     if (fields) put_fields(L, line);

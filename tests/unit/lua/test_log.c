@@ -43,7 +43,7 @@ static void test_lines_carry_event_fields_and_request(void **state) {
         line, sizeof line);
     assert_non_null(strstr(line, "\"level\":\"info\""));
     assert_non_null(strstr(line, "\"event\":\"cart_saved\""));
-    assert_non_null(strstr(line, "\"request_id\":\"r-1\""));
+    assert_non_null(strstr(line, "\"requestId\":\"r-1\""));
     assert_non_null(strstr(line, "\"items\":3"));
     assert_non_null(strstr(line, "\"sku\":\"A\\\"1\""));
     assert_non_null(strstr(line, "\"deep\":[1,2]"));
@@ -75,9 +75,8 @@ static void test_odd_fields_do_not_lose_the_line(void **state) {
 
 static void test_fields_cannot_imitate_the_servers(void **state) {
     char line[4096];
-    logged(*state,
-        "log.info('x', {level = 'error', request_id = 'other', event = 'y'}) return 'ok'", line,
-        sizeof line);
+    logged(*state, "log.info('x', {level = 'error', requestId = 'other', event = 'y'}) return 'ok'",
+        line, sizeof line);
     assert_null(strstr(line, "\"other\""));
     assert_null(strstr(line, "\"error\""));
     assert_null(strstr(line, "\"y\""));
