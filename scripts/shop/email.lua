@@ -32,7 +32,8 @@ end
 function email.deliver(job)
   if job.tries > QUICK and job.tries % EVERY ~= 0 then return "later" end
   local tenant = problem.check(stores.documents.get("*", "tenants", job.tenant))
-  if not tenant then return "never", "its shop is gone" end
+  -- This server may not know the shop yet: it has just started, or another one's folder has it.
+  if not tenant then return "later" end
   local texts = letters.write(tenant, job.data.letter, job.data.values)
   if not texts then return "never", "there is no letter " .. tostring(job.data.letter) end
   local sent, text, name = mail.send { id = letter_id(job), to = { job.data.to }, subject = texts.subject,

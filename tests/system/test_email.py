@@ -123,6 +123,15 @@ class ByHand(unittest.TestCase):
         self.assertEqual(script(self.server, WORK)[0].split(), ["2"])
         self.assertEqual(len(self.smtp.letters), 2)
 
+    def test_a_server_that_does_not_know_the_shop_yet_leaves_the_letter(self):
+        seed = 'require("shop.tenants").seed()'
+        script(self.server, PUSH.replace(seed, ""), "1")
+        self.assertEqual(script(self.server, WORK)[0].split(), ["1"])
+        self.assertEqual(self.smtp.letters, [])
+        script(self.server, seed + " return 0")
+        script(self.server, WORK)
+        self.assertEqual(len(self.smtp.letters), 1)
+
     def test_what_the_mail_server_puts_off_is_tried_again(self):
         for verb in ("CONNECT", "MAIL", "RCPT", "DATA", "."):
             with self.subTest(verb=verb):
