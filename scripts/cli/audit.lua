@@ -1,5 +1,6 @@
 -- audit.lua: `perigee audit export`: writes a tenant's audit as CSV, page by page.
 local audit = require "shop.audit"
+local problem = require "lib.problem"
 local tenants = require "shop.tenants"
 
 local USAGE = [[
@@ -111,11 +112,6 @@ local function copy(tenant, options, out, show)
   return count
 end
 
-local function reason_of(raised)
-  local document = type(raised) == "table" and raised.json
-  return tostring(document and document.detail or raised)
-end
-
 local function export(options)
   local tenant = tenants.find("slug", options.tenant)
   if not tenant then return nil, "there is no tenant " .. options.tenant end
@@ -135,7 +131,7 @@ local function export(options)
     if ok and not closed then ok, count = false, why end
     if not ok then os.remove(beside) end
   end
-  if not ok then return nil, reason_of(count) end
+  if not ok then return nil, problem.reason(count) end
   return count
 end
 

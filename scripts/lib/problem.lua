@@ -46,13 +46,33 @@ function problem.too_often(what)
     headers = { ["Retry-After"] = "1" } }
 end
 
+-- What the API says when a store did not do its part. The store's own sentence names servers and users: it is for the
+-- log, and for who catches the error.
+local AWAY = "something that this needs is away just now; try again"
+local PASSING = {
+  busy = { code = "busy", detail = "too much is under way just now; try again" },
+  timeout = { code = "timeout", detail = "there was no answer in time; try again" },
+  unavailable = { code = "unavailable", detail = AWAY },
+  closed = { code = "unavailable", detail = AWAY },
+}
+
 -- Raises the failure of a store or of the rules (nil, text, name); a name unknown to callers is a plain error, so
 -- that the log gets a traceback and the client no detail.
 function problem.of_failure(text, name)
-  local status = STATUS_OF[name]
+  local status, passing = STATUS_OF[name], PASSING[name]
   if not status then error((name or "error") .. ": " .. text, 2) end
-  local headers = status == 503 and { ["Retry-After"] = "1" } or nil
-  problem.raise { status = status, code = name, detail = text, headers = headers }
+  if not passing then problem.raise { status = status, code = name, detail = text } end
+  log.info("store_failed", { error = text, code = name })
+  local made = problem.answer { status = status, code = passing.code, detail = passing.detail,
+    headers = { ["Retry-After"] = "1" } }
+  made.detail = text
+  error(made, 0)
+end
+
+-- What was raised, as a sentence for the log or for who runs a command.
+function problem.reason(raised)
+  if type(raised) ~= "table" then return tostring(raised) end
+  return tostring(raised.detail or raised.json and raised.json.detail or raised)
 end
 
 -- Passes on what a store returned, also a plain nil (absent), and raises a failure.

@@ -3,6 +3,7 @@
 -- Entries of one key leave in the order in which they were added: one worker has the key at a time, and an entry that
 -- cannot be sent holds up those behind it. Each leaves at least once; what a worker sends a second time, because it
 -- died or was too slow in between, has the id that it had the first time.
+local problem = require "lib.problem"
 local queue = require "shop.queue"
 local stores = require "stores"
 
@@ -46,11 +47,6 @@ local function by_key(entries)
   return groups
 end
 
-local function reason_of(raised)
-  local document = type(raised) == "table" and raised.json
-  return tostring(document and document.detail or raised)
-end
-
 -- Later each time, and never all at once.
 local function delay_of(entry)
   local delay_ms = math.min(DELAY_MOST_MS, DELAY_MS * 2 ^ math.min(entry.tries or 0, 20))
@@ -77,7 +73,7 @@ local function send_group(group, until_ms)
     if clock.now_ms() >= until_ms then break end
     local ok, raised = send(entry)
     if not ok then
-      failed, why = entry, reason_of(raised)
+      failed, why = entry, problem.reason(raised)
       break
     end
     sent[#sent + 1] = entry

@@ -52,17 +52,13 @@ local function bury(name, message, why)
   problem.check(stores.cache.queue_bury(name, message, why))
 end
 
-local function text_of(failure)
-  return tostring(type(failure) == "table" and failure.json and failure.json.detail or failure)
-end
-
 -- Returns what became of a job: "done", "later", "never" and why.
 local function attempt(handler, message, payload)
   local ok, outcome, why = pcall(handler.run, { id = message.id, tenant = message.tenant, kind = payload.kind,
     data = payload.data, tries = message.tries })
   if ok then return outcome or "done", why end
   log.warn("job_failed", { id = message.id, tenant = message.tenant, kind = payload.kind, tries = message.tries,
-    error = text_of(outcome) })
+    error = problem.reason(outcome) })
   return "later"
 end
 
@@ -103,7 +99,7 @@ local function run_all(name, taken, claim_ms)
   for i, message in ipairs(taken) do runs[i] = function() run(name, message, claim_ms) end end
   for i, outcome in ipairs(wait_all(runs)) do
     if not outcome.ok then
-      log.warn("job_left", { id = taken[i].id, tenant = taken[i].tenant, error = text_of(outcome.error) })
+      log.warn("job_left", { id = taken[i].id, tenant = taken[i].tenant, error = problem.reason(outcome.error) })
     end
   end
 end

@@ -131,7 +131,7 @@ local function reason_of(raised)
   local document = type(raised) == "table" and raised.json
   if not document then return tostring(raised) end
   local first = document.errors and document.errors[1]
-  return (first and first.pointer .. ": " or "") .. tostring(document.detail) .. " (" .. tostring(document.code) .. ")"
+  return (first and first.pointer .. ": " or "") .. problem.reason(raised) .. " (" .. tostring(document.code) .. ")"
 end
 
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
