@@ -1,5 +1,8 @@
 /* health.c: alive, and ready for requests. */
 #include "health.h"
+#include "postgres/postgres.h"
+#include "redis/redis.h"
+#include <stdio.h>
 
 static void say(exchange_t *exchange, int status, span_t body, span_t headers) {
     answer_t answer = {
@@ -7,7 +10,22 @@ static void say(exchange_t *exchange, int status, span_t body, span_t headers) {
     exchange_answer(exchange, &answer);
 }
 
-bool health_answer(exchange_t *exchange, bool ready) {
+/* A server that is away does not make the worker unready: it serves what needs none, and a proxy that took it out would
+   take all of them out. */
+static void say_roles(exchange_t *exchange, const services_t *services) {
+    const redis_t *redis = services->redis;
+    const postgres_t *postgres = services->postgres;
+    char text[320];
+    int size = snprintf(text, sizeof text,
+        "{\"status\":\"ready\",\"roles\":{\"documents\":{\"engine\":\"embedded\",\"up\":true},"
+        "\"cache\":{\"engine\":\"%s\",\"up\":%s},\"search\":{\"engine\":\"embedded\",\"up\":true},"
+        "\"ledger\":{\"engine\":\"%s\",\"up\":%s}}}",
+        redis ? "redis" : "embedded", !redis || redis_up(redis) ? "true" : "false",
+        postgres ? "postgres" : "embedded", !postgres || postgres_up(postgres) ? "true" : "false");
+    say(exchange, 200, (span_t){text, (size_t)size}, (span_t){NULL, 0});
+}
+
+bool health_answer(exchange_t *exchange, const services_t *services, bool ready) {
     bool alive = span_eq(exchange->path, SPAN("/healthz"));
     if (!alive && !span_eq(exchange->path, SPAN("/readyz"))) return false;
     if (exchange->method != METHOD_GET && exchange->method != METHOD_HEAD)
@@ -15,10 +33,7 @@ bool health_answer(exchange_t *exchange, bool ready) {
     else if (alive)
         say(exchange, 200, SPAN("{\"status\":\"alive\"}"), (span_t){NULL, 0});
     else if (ready)
-        say(exchange, 200,
-            SPAN("{\"status\":\"ready\",\"roles\":{\"documents\":{\"engine\":\"embedded\"},"
-                 "\"cache\":{\"engine\":\"embedded\"},\"search\":{\"engine\":\"embedded\"}}}"),
-            (span_t){NULL, 0});
+        say_roles(exchange, services);
     else
         say(exchange, 503, SPAN("{\"status\":\"starting or draining\"}"),
             SPAN("Retry-After: 1\r\n"));

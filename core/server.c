@@ -217,7 +217,7 @@ static void refuse_busy(server_t *server, exchange_t *exchange) {
 
 static void on_request(void *data, exchange_t *exchange) {
     server_t *server = data;
-    if (health_answer(exchange, server->ready)) return;
+    if (health_answer(exchange, server->services, server->ready)) return;
     request_t *request = server->app ? request_new(server, exchange) : NULL;
     if (request)
         resolve_request(server->resolve, request);

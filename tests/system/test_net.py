@@ -176,7 +176,9 @@ class Net(NetCase):
             self.assertEqual(self.expect(405, "POST", path).headers.get("Allow"), "GET, HEAD")
             head = self.expect(200, "HEAD", path)
             self.assertEqual(head.body, b"")
-        self.assertEqual(set(self.expect(200, "GET", "/readyz").json["roles"]), {"documents", "cache", "search"})
+        own = {"engine": "embedded", "up": True}
+        roles = {role: own for role in ("documents", "cache", "search", "ledger")}
+        self.assertEqual(self.expect(200, "GET", "/readyz").json["roles"], roles)
 
     def test_a_log_line_per_request(self):
         answer, line = self.asked("GET", "/api/products/by-sku/ROPE?fields=name")
@@ -256,6 +258,30 @@ class Unproxied(NetCase):
     def test_a_target_that_is_not_encoded(self):
         answer = self.raw("GET /api/products/suggest?q=\u8336 HTTP/1.1\r\nHost: acme.localhost\r\n\r\n".encode())
         self.assertIn(b"percent-encoded", answer)
+
+
+class NothingBehind(NetCase):
+    """Redis and PostgreSQL are away, and the names that they go by are nobody's business outside."""
+
+    settings = {"redis_url": "redis://shopkeeper:word@127.0.0.1:1/",
+                "postgres_url": "postgres://bookkeeper:word@127.0.0.1:1/books"}
+
+    def test_ready_says_what_is_away(self):
+        roles = self.expect(200, "GET", "/readyz", tenant=None).json["roles"]
+        self.assertEqual(roles["cache"], {"engine": "redis", "up": False})
+        self.assertEqual(roles["ledger"], {"engine": "postgres", "up": False})
+        self.assertEqual(roles["documents"], {"engine": "embedded", "up": True})
+
+    def test_the_reason_is_in_the_log_alone(self):
+        for path in ("/api/cart", "/api/audit"):
+            answer, line = self.asked("GET", path, key="owner")
+            self.assertEqual((answer.status, answer.json["code"]), (503, "unavailable"), answer)
+            self.assertIsNotNone(answer.headers.get("Retry-After"))
+            for name in ("127.0.0.1", "keeper", "books"):
+                self.assertNotIn(name, answer.text)
+            failed = [json.loads(one) for one in self.server.log().splitlines()
+                      if '"store_failed"' in one and line["requestId"] in one]
+            self.assertIn("127.0.0.1", failed[0]["error"])
 
 
 if __name__ == "__main__":
