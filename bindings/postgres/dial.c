@@ -220,7 +220,11 @@ static void on_looked_up(void *data, int err, struct addrinfo *found) {
     dial->lookup = NULL;
     deadline_clear(&dial->limit);
     dial->found = dial->next = found;
-    if (err) postgres_sentence(dial->why, sizeof dial->why, uv_strerror(err));
+    if (err) {
+        char host[POSTGRES_HOST_MAX + 16];
+        postgres_host_text(host_of(dial), host, sizeof host);
+        snprintf(dial->why, sizeof dial->why, "%.100s: %.90s", host, uv_strerror(err));
+    }
     next_address(dial);
 }
 

@@ -92,6 +92,9 @@ class Tls(Way):
     def test_no_such_database(self):
         self.refused(self.by().replace(f"/{ROLE}?", "/nothing?"), "nothing")
 
+    def test_a_name_that_is_nobodys(self):
+        self.refused(f"postgres://{ROLE}:word@nobody.invalid/{ROLE}", r"nobody\.invalid")
+
 
 class Hosts(Way):
     @classmethod
