@@ -42,12 +42,12 @@ static inline void rig_lost(void *data, slot_t *slot) {
     ((rig_t *)data)->lost++;
 }
 
-/* A slot's pid is a real process's: whoever is doomed is killed. */
+/* A slot's pid is a real process's: whoever is doomed is killed. It is made before the lines are: one that had a copy of
+   a line would keep it from ending. */
 static inline pid_t rig_process(void) {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close_range(3, ~0u, 0); /* or no line would ever end */
     while (getppid() == parent)
         pause();
     _exit(0);
@@ -62,6 +62,10 @@ static inline void rig_open(rig_t *rig) {
     rig->slots.data = rig;
     arena_create(&rig->slots.arena);
     for (int i = 0; i < RIG_WORKERS; i++) {
+        rig->slots.all[i].pid = rig_process();
+        assert_true(rig->slots.all[i].pid > 0);
+    }
+    for (int i = 0; i < RIG_WORKERS; i++) {
         int pair[2];
         slot_t *slot = &rig->slots.all[i];
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -70,8 +74,6 @@ static inline void rig_open(rig_t *rig) {
         slot->index = i;
         slot->state = SLOT_READY;
         slot->since_ms = poller_now();
-        slot->pid = rig_process();
-        assert_true(slot->pid > 0);
         line_create(&slot->line, pair[0]);
         line_create(&rig->workers[i], pair[1]);
     }
