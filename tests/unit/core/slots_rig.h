@@ -42,8 +42,8 @@ static inline void rig_lost(void *data, slot_t *slot) {
     ((rig_t *)data)->lost++;
 }
 
-/* A slot's pid is a real process's: whoever is doomed is killed. It is made before the lines are: one that had a copy of
-   a line would keep it from ending. */
+/* A slot's pid is a real process's: whoever is doomed is killed. It is made before the lines are: one that had a copy
+   of a line would keep it from ending. */
 static inline pid_t rig_process(void) {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) return pid;
