@@ -61,8 +61,9 @@ class Server:
         self.scripts = scripts or self.copy("scripts")
         self.port = settings.pop("port", None) or free_port()
         # A busy machine under sanitizers is slow, and no test's subject: those that ask for the limits set their own.
-        self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000, "redis_connect_ms": 20000,
-                         "redis_command_ms": 20000, "postgres_connect_ms": 20000, "postgres_query_ms": 20000, **settings}
+        self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000,
+                         "redis_connect_ms": 20000, "redis_command_ms": 20000,
+                         "postgres_connect_ms": 20000, "postgres_query_ms": 20000, **settings}
         if os.environ.get("PERIGEE_SANITIZED"):
             # AddressSanitizer keeps what is freed: a trial of many editions would run out of its address space.
             self.settings.setdefault("trial_memory_bytes", 4 * 1024**3)
