@@ -2,8 +2,10 @@
 #include "postgres/cancel.h"
 #include <stdlib.h>
 #include "base/aside.h"
+#include "base/clock.h"
 
-#define BUSY_MAX 16 /* more are not sent; their connections are given up in the end */
+#define BUSY_MAX 16          /* more are not sent; their connections are given up in the end */
+#define LEAVE_NS 2000000000u /* so long the program's end waits for them */
 
 struct postgres_cancel_job {
     list_t node;
@@ -64,9 +66,15 @@ void postgres_cancels_create(postgres_cancels_t *cancels, loop_t *loop) {
     list_init(&cancels->running);
 }
 
+/* A cancel that is cut off half-way leaves its statement running; and there are versions of pgbouncer that end, with
+   everybody's connections, when the one who asked has gone before the server was told. */
 void postgres_cancels_close(postgres_cancels_t *cancels) {
-    for (list_t *node; (node = list_shift(&cancels->running));)
-        aside_stop(LIST_OWNER(node, postgres_cancel_job_t, node)->aside);
+    uint64_t until_ns = clock_mono_ns() + LEAVE_NS;
+    for (list_t *node; (node = list_shift(&cancels->running));) {
+        aside_t *aside = LIST_OWNER(node, postgres_cancel_job_t, node)->aside;
+        aside_wait(aside, until_ns);
+        aside_stop(aside);
+    }
 }
 
 static int start(postgres_cancel_job_t *job) {

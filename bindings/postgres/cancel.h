@@ -14,7 +14,8 @@ typedef struct postgres_cancels {
 typedef struct postgres_cancel_job postgres_cancel_job_t;
 
 void postgres_cancels_create(postgres_cancels_t *cancels, loop_t *loop);
-/* Waits for nobody: a server that stands still keeps a thread until it moves. */
+/* At the loop's end: blocks until those on their way have been sent, two seconds at most. A server that stands still
+   keeps a thread until it moves. */
 void postgres_cancels_close(postgres_cancels_t *cancels);
 /* The connection may go meanwhile. done (may be NULL) comes once, on a later turn, when the server has been told or
    could not be. NULL: too many are under way, or no memory; then nothing is sent. */

@@ -4,19 +4,27 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include "base/clock.h"
 
 struct aside {
     aside_options_t options;
-    uv_mutex_t lock; /* of stopped */
+    uv_mutex_t lock;  /* of both: */
+    uv_cond_t change; /* ran has become true */
+    bool ran;         /* the thread has only to end */
     bool
         stopped; /* nobody waits any more: the thread frees it, or its message when that is on its way */
     posted_t posted;
 };
 
-static void discard(aside_t *aside) {
-    aside->options.discard(aside->options.data);
+static void free_aside(aside_t *aside) {
+    uv_cond_destroy(&aside->change);
     uv_mutex_destroy(&aside->lock);
     free(aside);
+}
+
+static void discard(aside_t *aside) {
+    aside->options.discard(aside->options.data);
+    free_aside(aside);
 }
 
 /* The lock is taken so that the thread has left it before it goes. */
@@ -36,6 +44,8 @@ static void on_delivered(posted_t *posted) {
 static void report(aside_t *aside) {
     uv_mutex_lock(&aside->lock);
     bool stopped = aside->stopped;
+    aside->ran = true;
+    uv_cond_signal(&aside->change);
     if (!stopped) loop_post(aside->options.loop, &aside->posted);
     uv_mutex_unlock(&aside->lock);
     if (stopped) discard(aside);
@@ -64,12 +74,20 @@ static int start_thread(aside_t *aside) {
     return failed ? UV_EAGAIN : 0;
 }
 
-int aside_start(aside_t **out, const aside_options_t *options) {
-    aside_t *aside = calloc(1, sizeof *aside);
-    if (!aside) return UV_ENOMEM;
+static int create(aside_t *aside, const aside_options_t *options) {
     aside->options = *options;
     aside->posted.cb = on_delivered;
     int err = uv_mutex_init(&aside->lock);
+    if (err) return err;
+    err = uv_cond_init(&aside->change);
+    if (err) uv_mutex_destroy(&aside->lock);
+    return err;
+}
+
+int aside_start(aside_t **out, const aside_options_t *options) {
+    aside_t *aside = calloc(1, sizeof *aside);
+    if (!aside) return UV_ENOMEM;
+    int err = create(aside, options);
     if (err) {
         free(aside);
         return err;
@@ -79,9 +97,18 @@ int aside_start(aside_t **out, const aside_options_t *options) {
     err = start_thread(aside);
     if (!err) return 0;
     loop_release(options->loop);
-    uv_mutex_destroy(&aside->lock);
-    free(aside);
+    free_aside(aside);
     return err;
+}
+
+bool aside_wait(aside_t *aside, uint64_t until_ns) {
+    uint64_t now;
+    uv_mutex_lock(&aside->lock);
+    while (!aside->ran && (now = clock_mono_ns()) < until_ns)
+        uv_cond_timedwait(&aside->change, &aside->lock, until_ns - now);
+    bool ran = aside->ran;
+    uv_mutex_unlock(&aside->lock);
+    return ran;
 }
 
 void aside_stop(aside_t *aside) {

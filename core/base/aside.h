@@ -18,6 +18,9 @@ typedef struct aside_options {
 /* Starts the thread and keeps the loop alive until done. 0, or UV_ENOMEM or UV_EAGAIN; then data stays the caller's.
    How many run at once is the caller's business: each has a thread, and one that hangs keeps it. */
 int aside_start(aside_t **out, const aside_options_t *options);
+/* Blocks the loop, so it is for its end: until the call has come back, or clock_mono_ns() is past until_ns. Whether it
+   has; done is still to come, unless aside_stop follows. */
+bool aside_wait(aside_t *aside, uint64_t until_ns);
 /* done does not come. Waits for nothing: a call that hangs goes on by itself, and holds up no loop's end and no
    program's. */
 void aside_stop(aside_t *aside);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/aside.h"
+#include "base/clock.h"
 
 typedef struct call {
     uv_sem_t go, gone;
@@ -67,10 +68,26 @@ static void test_one_that_hangs(void **state) {
     assert_int_equal(call.done, 0);
 }
 
+static void test_waited_for(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    call_t call;
+    aside_t *aside = start(loop, &call);
+    assert_false(aside_wait(aside, clock_mono_ns())); /* it hangs */
+    uv_sem_post(&call.go);
+    assert_true(aside_wait(aside, clock_mono_ns() + 60000000000u));
+    assert_int_equal(call.ran, 1);
+    aside_stop(aside);
+    loop_delete(loop);
+    end(&call);
+    assert_int_equal(call.done, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_done),
         cmocka_unit_test(test_one_that_hangs),
+        cmocka_unit_test(test_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
