@@ -23,7 +23,7 @@ local function at_once(n, run)
   for i = 1, n do calls[i] = function() return run(i) end end
   local results = wait_all(calls)
   for i, result in ipairs(results) do
-    if not result.ok then error(tostring(result[1]), 2) end
+    if not result.ok then error(result.traceback, 2) end
     results[i] = { result[1], result[2], result[3] }
   end
   return results
