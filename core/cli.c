@@ -1,5 +1,6 @@
 /* cli.c: reads a command line into settings, flags and arguments, and says what is wrong with it. */
 #include "cli.h"
+#include "addresses.h"
 #include <stdarg.h>
 #include "base/err.h"
 
@@ -107,6 +108,13 @@ static int take_word(cli_t *cli, const cli_command_t *command, bool lenient, cha
     return CLI_OK;
 }
 
+static int check(const cli_t *cli, const cli_command_t *command) {
+    char why[700];
+    if (addresses_check(&cli->config, why, sizeof(why)) == 0) return CLI_OK;
+    cli_failed(command, "%s", why);
+    return CLI_USAGE;
+}
+
 bool cli_parse(cli_t *cli, const cli_command_t *command, const cli_flag_t *flags, int argc,
     char **argv, int *code) {
     const char *value;
@@ -132,5 +140,6 @@ bool cli_parse(cli_t *cli, const cli_command_t *command, const cli_flag_t *flags
             if (taken == 0) *code = take_word(cli, command, flags == NULL, argv[at]);
         }
     }
+    if (*code == CLI_OK) *code = check(cli, command);
     return *code == CLI_OK;
 }

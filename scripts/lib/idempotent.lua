@@ -96,10 +96,13 @@ local function shown(stored, replayed)
   return { [answer.TAG] = true, status = stored.status, headers = headers, body = body }
 end
 
+-- The lease is as long as a request may take at most; nearly all take far less, so it is worth asking again sooner.
+local ASK_AGAIN_MS = 2000
+
 local function refuse_running(retry_ms)
   problem.raise { status = 409, code = "idempotency_key_running",
     detail = "a request with this Idempotency-Key runs; ask again for its answer",
-    headers = { ["Retry-After"] = tostring(math.max(1, math.ceil((retry_ms or 1000) / 1000))) } }
+    headers = { ["Retry-After"] = tostring(math.max(1, math.ceil(math.min(retry_ms or 1000, ASK_AGAIN_MS) / 1000))) } }
 end
 
 -- Without the ledger nobody knows whether the request was carried out before: it is not carried out now.

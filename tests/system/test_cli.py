@@ -96,6 +96,11 @@ class Commands(unittest.TestCase):
         self.fails(2, 'PERIGEE_PORT: port must be a whole number from 0 to 65535, not "http"', "serve", port="http")
         self.fails(2, '--demo_keys: demo_keys must be true or false', "serve", "--demo_keys=1")
         self.fails(2, "--port: port must be", "serve", "--port=70000")
+        for name, url, why in (("redis_url", "http://:secret@here", "redis_url: "),
+                               ("postgres_url", "postgres://u:secret@h:port/d", "postgres_url: "),
+                               ("mail_url", "smtp://u:secret@h", "mail_url: a password needs")):
+            result = self.fails(2, "perigee serve: " + why, "serve", **{name: url})
+            self.assertNotIn("secret", result.stdout + result.stderr)
         self.fails(2, "nowhere.conf: No such file or directory", "serve", "--config", "nowhere.conf")
         self.fails(2, "elsewhere.conf: No such file or directory", "serve", config="elsewhere.conf")
 
