@@ -94,18 +94,25 @@ local function put(copy, item)
   return copy:row(item)
 end
 
--- A list, or a function that is called until it answers nil.
+-- A list, or a function that is called until it answers nil; nil, text, name is no end, but a failure: what has come
+-- until then is not all of it.
 local function feed(copy, source)
   local at = 0
   local function following()
     at = at + 1
     return source[at]
   end
-  for item in type(source) == "table" and following or source do
+  local next_item = type(source) == "table" and following or source
+  while true do
+    local item, why, what = next_item()
+    if item == nil then
+      if type(what) ~= "string" then return true end
+      copy:fail("the source failed")
+      return nil, why, what
+    end
     local done, text, name, info = put(copy, item)
     if not done then return nil, text, name, info end
   end
-  return true
 end
 
 local function copy_in(lease, options, sql, source)
@@ -340,7 +347,8 @@ function make.rows(options)
 end
 
 -- pg.copy_in("COPY t (a, b) FROM STDIN", source) → how many rows. The source is a list, or a function called until it
--- answers nil, of rows (lists of values as parameters are) or texts (in COPY's own form). All or nothing.
+-- answers nil, of rows (lists of values as parameters are) or texts (in COPY's own form). All or nothing: a function
+-- that answers nil, text, name has failed, and so has the copy.
 function make.copy_in(options)
   return function(sql, source)
     return transaction(options, { name = "copy_in" }, function(tx) return tx.copy_in(sql, source) end)

@@ -34,7 +34,7 @@ function queries.batch(list) end
 ---Raises a failure. close() when the loop is left early.
 ---@return fun(): PgRow?
 function queries.rows(sql, ...) end
----@param source (any[]|string)[]|fun(): (any[]|string)?
+---@param source (any[]|string)[]|fun(): (any[]|string)?, string?, string?
 ---@return integer? copied, string? why, string? name, PgError? info
 function queries.copy_in(sql, source) end
 ---Raises a failure. close() when the loop is left early.
