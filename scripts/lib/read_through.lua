@@ -18,7 +18,9 @@ local GONE = 2 ^ 53
 
 -- `stored` is what the cache role holds: JSON, behind its version where there is one.
 local copies, count = {}, 0 -- id → { stored, fresh_until, stale_until }
-local flights = {}          -- id → { signal, over_at, stored, error }
+-- id → { signal, over_at, stored, error }. Weak: who loads and who waits hold it. When the client of the one that loads
+-- leaves, its script is never resumed, and nothing else would take the entry out again.
+local flights = setmetatable({}, { __mode = "v" })
 local wanted = {}           -- id → what is to be loaded again in the background
 local wake = signal.new()
 local listeners = {}
@@ -206,7 +208,7 @@ local function take_in(message)
   local change = message and json.decode(message)
   if not change then
     forget_all()
-    flights = {}
+    for id in pairs(flights) do flights[id] = nil end
     return tell()
   end
   forget(id_of(change.tenant, change.key))
