@@ -4,7 +4,8 @@ local problem = require "lib.problem"
 local tenants = require "shop.tenants"
 
 local USAGE = [[
-usage: perigee audit export --tenant SLUG [--from TIME] [--to TIME] [--config FILE] [--SETTING=VALUE…] FILE.csv
+usage: perigee audit export --tenant SLUG [--from TIME] [--to TIME] [--progress] [--config FILE]
+                            [--SETTING=VALUE…] FILE.csv
 
 Writes who changed a price, the rules or the settings, when, from what to what, oldest first. The file appears when it
 is whole; - is standard output.
@@ -12,6 +13,7 @@ is whole; - is standard output.
   --tenant SLUG   the shop, by its folder under tenants/
   --from TIME     from then on: 2026-01-31 or 2026-01-31T12:00:00Z
   --to TIME       before then
+  --progress      show how far it is, also where standard error is no terminal
   --config FILE   the server's settings; perigee help config lists what --SETTING=VALUE may be
 ]]
 
@@ -35,6 +37,8 @@ local function read_word(options, words, i)
   local name, value = word:match "^%-%-(%l+)=?(.*)$"
   if word == "--help" or word == "-h" then
     options.help = true
+  elseif word == "--progress" then
+    options.progress = true
   elseif VALUED[name] then
     if not word:find("=", 1, true) then i, value = i + 1, words[i + 1] end
     if not value or value == "" then return nil, "--" .. name .. " takes a value" end
@@ -84,9 +88,9 @@ local function line_of(record)
   return table.concat(cells, ",") .. "\r\n"
 end
 
--- On a terminal a line that counts up and is wiped at the end; elsewhere nothing.
-local function new_progress()
-  if os.execute "test -t 2" ~= 0 then return function() end, function() end end
+-- On a terminal, or where it is asked for, a line that counts up and is wiped at the end; elsewhere nothing.
+local function new_progress(wanted)
+  if not wanted and os.execute "test -t 2" ~= 0 then return function() end, function() end end
   local function show(count, at) io.stderr:write(("\r%d records, up to %s"):format(count, at)) end
   local function wipe() io.stderr:write "\r\27[K" end
   return show, wipe
@@ -120,7 +124,7 @@ local function export(options)
   local out, wrong = io.stdout, nil
   if not to_screen then out, wrong = io.open(beside, "wb") end
   if not out then return nil, wrong end
-  local show, wipe = new_progress()
+  local show, wipe = new_progress(options.progress)
   local ok, count = pcall(copy, tenant, options, out, show)
   wipe()
   if to_screen then
