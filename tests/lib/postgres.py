@@ -225,6 +225,10 @@ AS_ANYBODY = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
               MOUNT + ' && exec unshare --user --map-user=1 --map-group=1 -- "$@"', "sh"]
 
 
+class NoSmallDisk(EngineError):
+    """This machine lets nobody make a small filesystem."""
+
+
 class SmallDisk(Single):
     """Its database is on a filesystem of 24 MB, which `fill` fills to the last page; the log of transactions is not, so
     that the server lives on and says 53100. The filesystem is a tmpfs: mounted in a namespace, or by Docker. Where
@@ -248,7 +252,7 @@ class SmallDisk(Single):
             return words
         room = os.statvfs("/dev/shm")
         if room.f_blocks * room.f_frsize > 128 << 20:
-            raise EngineError("no small filesystem is to be had: this user may neither mount a tmpfs (unshare --mount)"
+            raise NoSmallDisk("no small filesystem is to be had: this user may neither mount a tmpfs (unshare --mount)"
                               " nor make a user namespace, and /dev/shm is larger than 128 MB")
         os.rmdir(self.path)
         self.path = tempfile.mkdtemp(prefix="perigee-postgres-", dir="/dev/shm")
