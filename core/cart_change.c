@@ -129,7 +129,7 @@ static void settle_prices(cart_t *cart, const cart_products_t *products) {
 
 int cart_change_apply(const cart_change_t *change, cart_t *cart, const cart_products_t *products,
     cart_refusal_t *refusal) {
-    *refusal = (cart_refusal_t){NULL};
+    *refusal = (cart_refusal_t){0};
     int err = apply(change, cart, products, refusal);
     if (!err && !refusal->reason) settle_prices(cart, products);
     return err;

@@ -260,7 +260,7 @@ static bool knows_products(const step_t *step) {
 /* Without a refusal the cart is as it is to be written, and priced. */
 static int edit(step_t *step, char *why, size_t size) {
     int err = 0;
-    step->refusal = (cart_refusal_t){NULL};
+    step->refusal = (cart_refusal_t){0};
     if (step->change.kind == CART_OPTION) {
         err = price(step, why, size);
         if (!err)

@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -80,7 +81,7 @@ class Races:
     def work(self, tenant, keys, count, workers, path):
         """Adds to the keys while workers take, the first of which dies with entries in its hands."""
         adding = [self.begin("add", tenant, key, count) for key in keys]
-        self.finish(self.begin("work", tenant, path, SHORT_MS, 5), code=9)
+        self.finish(self.begin("work", tenant, path, SHORT_MS, 5), code=-signal.SIGKILL)
         working = [self.begin("work", tenant, path, LEASE_MS) for _ in range(workers)]
         for process in adding:
             self.finish(process)

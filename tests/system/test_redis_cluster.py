@@ -101,14 +101,14 @@ class OnCluster(TallyCase):
 
     def test_replicas(self):
         """Reads that allow it go to replicas, and to the master when one dies."""
+        # A master whose slots hold none of the counters has a replica that nobody needs to ask.
         with self.tally("/?replicas=yes") as tally:
             def reads(node):
                 with node.client() as client:
                     return "cmdstat_get" in client.info("commandstats")
             for node in self.cluster.replicas():
                 node.call("CONFIG", "RESETSTAT")
-            eventually(lambda: all(reads(node) for node in self.cluster.replicas()), "replicas are read from", 240)
-            lost = self.cluster.replicas()[0]
+            lost = eventually(lambda: next(filter(reads, self.cluster.replicas()), None), "replicas are read from", 240)
             lost.kill()
             tally.more()
             lost.start(loaded=False)
