@@ -1,7 +1,5 @@
 /* health.c: alive, and ready for requests. */
 #include "health.h"
-#include "postgres/postgres.h"
-#include "redis/redis.h"
 #include <stdio.h>
 
 static void say(exchange_t *exchange, int status, span_t body, span_t headers) {
@@ -13,15 +11,15 @@ static void say(exchange_t *exchange, int status, span_t body, span_t headers) {
 /* A server that is away does not make the worker unready: it serves what needs none, and a proxy that took it out would
    take all of them out. */
 static void say_roles(exchange_t *exchange, const services_t *services) {
-    const redis_t *redis = services->redis;
-    const postgres_t *postgres = services->postgres;
+    role_state_t roles[SERVICES_ROLES];
     char text[320];
-    int size = snprintf(text, sizeof text,
-        "{\"status\":\"ready\",\"roles\":{\"documents\":{\"engine\":\"embedded\",\"up\":true},"
-        "\"cache\":{\"engine\":\"%s\",\"up\":%s},\"search\":{\"engine\":\"embedded\",\"up\":true},"
-        "\"ledger\":{\"engine\":\"%s\",\"up\":%s}}}",
-        redis ? "redis" : "embedded", !redis || redis_up(redis) ? "true" : "false",
-        postgres ? "postgres" : "embedded", !postgres || postgres_up(postgres) ? "true" : "false");
+    int size = snprintf(text, sizeof text, "{\"status\":\"ready\",\"roles\":");
+    services_roles(services, roles);
+    for (int i = 0; i < SERVICES_ROLES; i++)
+        size += snprintf(text + size, sizeof text - (size_t)size,
+            "%c\"%s\":{\"engine\":\"%s\",\"up\":%s}", i ? ',' : '{', roles[i].role, roles[i].engine,
+            roles[i].up ? "true" : "false");
+    size += snprintf(text + size, sizeof text - (size_t)size, "}}");
     say(exchange, 200, (span_t){text, (size_t)size}, (span_t){NULL, 0});
 }
 

@@ -78,6 +78,16 @@ static int open_database(services_t *services, char *why, size_t size) {
     return err_why(ERR_INVALID, why, size, "postgres_url: %s", cause);
 }
 
+void services_roles(const services_t *services, role_state_t roles[SERVICES_ROLES]) {
+    const redis_t *redis = services->redis;
+    const postgres_t *postgres = services->postgres;
+    roles[0] = (role_state_t){"documents", "embedded", true};
+    roles[1] = (role_state_t){"cache", redis ? "redis" : "embedded", !redis || redis_up(redis)};
+    roles[2] = (role_state_t){"search", "embedded", true};
+    roles[3] = (role_state_t){
+        "ledger", postgres ? "postgres" : "embedded", !postgres || postgres_up(postgres)};
+}
+
 int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size) {
     memset(services, 0, sizeof *services);

@@ -32,6 +32,15 @@ typedef struct services {
     size_t nchanges;
 } services_t;
 
+/* A role of storage: which engine it has, and whether that answers now. */
+typedef struct role_state {
+    const char *role, *engine;
+    bool up;
+} role_state_t;
+
+#define SERVICES_ROLES 4
+
+void services_roles(const services_t *services, role_state_t roles[SERVICES_ROLES]);
 /* Opens the engines on a loop. They close with the loop. Returns 0, or an error with a sentence. */
 int services_create(
     services_t *services, loop_t *loop, const config_t *config, char *why, size_t size);

@@ -7,10 +7,9 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
-from lib.ledger_case import LedgerCase  # noqa: E402
+from lib.ledger_case import LedgerCase, OnOne  # noqa: E402
 from lib.pg import PgError  # noqa: E402
 from lib.postgres import NoSmallDisk, Single, SmallDisk  # noqa: E402
-from lib.proxy import Proxy  # noqa: E402
 
 
 class Refusing(LedgerCase):
@@ -134,31 +133,13 @@ class DiskFull(Refusing):
         self.assertIn("No space left on device", self.postgres.node.log())
 
 
-class Absent(LedgerCase):
+class Absent(OnOne):
     """The server starts before its PostgreSQL can be reached."""
 
     @classmethod
     def start_engine(cls):
-        cls.postgres = Single()
-        cls.proxy = Proxy(cls.postgres.node.port)
+        super().start_engine()
         cls.proxy.refuse()
-
-    @classmethod
-    def stop_engine(cls):
-        cls.proxy.close()
-        cls.postgres.close()
-
-    @classmethod
-    def postgres_url(cls):
-        return cls.postgres.url_at(cls.proxy.port)
-
-    @classmethod
-    def direct_url(cls):
-        return cls.postgres.url
-
-    @classmethod
-    def query(cls, sql):
-        return cls.postgres.query(sql)
 
     @classmethod
     def await_service(cls):

@@ -6,38 +6,15 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from lib import engines  # noqa: E402 pylint: disable=wrong-import-position
 from lib.case import main  # noqa: E402 pylint: disable=wrong-import-position
-from lib.server import Server  # noqa: E402 pylint: disable=wrong-import-position
+from lib.on_redis import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
 from system import test_carts  # noqa: E402 pylint: disable=wrong-import-position
 
 ACME = "01936b5c-7a00-7000-8000-00000000acfe"
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
-class RedisCarts(test_carts.Carts):
-    redis = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.redis = engines.Single()
-        try:
-            super().setUpClass()
-        except BaseException:
-            cls.redis.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        try:
-            super().tearDownClass()
-        finally:
-            cls.redis.close()
-
-    @classmethod
-    def make_server(cls):
-        return Server(redis_url=cls.redis.url, workers=2)
-
+class RedisCarts(OnRedis, test_carts.Carts):
     def redis_call(self, *words):
         with self.redis.node.client() as client:
             return client.call(*words)

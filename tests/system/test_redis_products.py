@@ -7,37 +7,16 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from lib import engines  # noqa: E402 pylint: disable=wrong-import-position
 from lib.case import Case, main  # noqa: E402 pylint: disable=wrong-import-position
-from lib.server import Server, eventually  # noqa: E402 pylint: disable=wrong-import-position
+from lib.on_redis import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
+from lib.server import eventually  # noqa: E402 pylint: disable=wrong-import-position
 
 ACME = "01936b5c-7a00-7000-8000-00000000acfe"
 NOBODY = "01936b5c-0000-7000-8000-000000000000"
 
 
-class RedisProducts(Case):
-    redis = None
+class RedisProducts(OnRedis, Case):
     number = 0
-
-    @classmethod
-    def setUpClass(cls):
-        cls.redis = engines.Single()
-        try:
-            super().setUpClass()
-        except BaseException:
-            cls.redis.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        try:
-            super().tearDownClass()
-        finally:
-            cls.redis.close()
-
-    @classmethod
-    def make_server(cls):
-        return Server(redis_url=cls.redis.url, workers=2)
 
     def product(self, **fields):
         RedisProducts.number += 1
