@@ -50,10 +50,20 @@ class Refusing(LedgerCase):
 
 
 class Refusals(Refusing):
+    since = "-infinity"
+
     def again(self, sql):
-        """Changes what the role may do, and ends its sessions, which keep what they had otherwise."""
+        """Changes what the role may do. Its sessions keep what they had, so they are ended."""
         self.query(sql)
-        self.postgres.node.end_sessions("usename = 'perigee'")
+        self.since = self.query("select clock_timestamp()")[0][0]
+
+    def wait(self, condition, what, payers):
+        """One session that was being opened at the change would serve on with what it had. It is seen in the list only
+        later, so once is not enough to end them."""
+        def renewed():
+            self.postgres.node.end_sessions(f"usename = 'perigee' and backend_start < '{self.since}'")
+            return condition()
+        super().wait(renewed, what, payers)
 
     def test_read_only(self):
         """As a primary that has become a replica: reads go on."""

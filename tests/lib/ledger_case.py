@@ -172,15 +172,19 @@ class LedgerCase(Case):
     def more(self, payers, payments=20):
         """Waits until so many more were acknowledged."""
         target = payers.paid + payments
-        eventually(lambda: payers.paid >= target,
-                   f"payers go on; {payers.paid} of {target} paid, {payers.refused} refused,"
-                   f" faults: {payers.faults[:3]}", RECOVERY_S)
+        self.wait(lambda: payers.paid >= target, "payers go on", payers)
 
     def ended(self, payers, answers=8):
         """Waits until so many requests more were refused."""
         target = payers.refused + answers
-        eventually(lambda: payers.refused >= target,
-                   f"requests are refused; {payers.refused} of {target}, faults: {payers.faults[:3]}", RECOVERY_S)
+        self.wait(lambda: payers.refused >= target, "requests are refused", payers)
+
+    def wait(self, condition, what, payers):
+        try:
+            eventually(condition, what, RECOVERY_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {payers.paid} paid, {payers.refused} refused, faults: {payers.faults[:3]}"
+                                 f"\n{self.server.log()[-3000:]}") from error
 
     def settle(self, payers):
         """After the faults: the database agrees with what was acknowledged. What became of the other payments is asked
