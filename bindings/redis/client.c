@@ -1,4 +1,4 @@
-/* client.c: a command's life: checked, routed, redirected or sent again where that is safe, ended once. */
+/* client.c: a command's life: checked, routed, redirected where a server says so, ended once. */
 #include "redis/client.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,17 +135,17 @@ bool redis_is_routing(const redisReply *reply) {
     return false;
 }
 
-/* Whether a command without an answer may go to the router again: it was never sent, or may be sent twice. */
-static bool may_repeat(const redis_command_t *command) {
+/* Whether a command without an answer may go to the router again: it was never sent. One that was sent on a connection
+   that is lost has run or not, and is reported, whatever it is. */
+static bool may_route_again(const redis_command_t *command) {
     if (command->redis->closing || command->hops >= REDIS_HOPS_MAX) return false;
-    return (command->err == ERR_CLOSED && command->repeatable) ||
-           (command->err == ERR_UNAVAILABLE && !command->at);
+    return command->err == ERR_UNAVAILABLE && !command->at;
 }
 
 static void on_settled(redis_command_t *command) {
     redis_router_t *router = command->redis->router;
     redis_redirect_t redirect = {.verdict = REDIS_PASS};
-    if (!command->reply && may_repeat(command))
+    if (!command->reply && may_route_again(command))
         redirect.verdict = REDIS_AGAIN;
     else if (command->reply && command->hops < REDIS_HOPS_MAX && redis_is_routing(command->reply))
         redirect = router->on_error(router, command->at, command);

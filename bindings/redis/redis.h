@@ -35,7 +35,7 @@ struct redis_command {
     const span_t *argv; /* argv[0] is the name; alive until done */
     int argc;
     int key;              /* index in argv of the key that routes it; 0: none, any node */
-    bool repeatable;      /* may be sent again after a lost connection */
+    bool repeatable;      /* may be sent again to a server that was not ready for it */
     bool replica;         /* a replica may answer */
     uint64_t deadline_ms; /* loop time; 0: command_ms from now */
     void (*done)(redis_command_t *command);
@@ -44,7 +44,8 @@ struct redis_command {
     /* The result. reply is valid inside done only; NULL on a failure. An error the server answers is a reply of type
        REDIS_REPLY_ERROR with err 0 (see redis_reply_err). err: ERR_TIMEOUT, ERR_UNAVAILABLE (never sent, or refused
        while nothing answers), ERR_BUSY (never sent: too many bytes wait on its connection), ERR_CLOSED (sent, and the
-       connection went: it may have run or not), ERR_CANCELLED. */
+       connection went: it may have run or not, and is never sent again), ERR_CANCELLED. A command is sent twice only
+       when a server has refused it: redirected, or `repeatable`. */
     const redisReply *reply;
     int err;
     char detail[REDIS_DETAIL_MAX];

@@ -180,6 +180,7 @@ int redis_cart_save(void *redis, cache_cart_save_t *save) {
     if (!visit) return ERR_NO_MEMORY;
     span_t key = key_of(visit, save->tenant, save->session);
     visit->save = save;
+    visit->command.repeatable = true;
     visit->command.done = on_saved;
     visit->command.data = visit;
     int err = key.ptr && fill_arguments(visit, save, argc) ? 0 : ERR_NO_MEMORY;

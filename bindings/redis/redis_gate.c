@@ -144,8 +144,8 @@ static void prepare_all(visit_t *visit) {
     prepare(visit, &visit->session, visit->session_argv, on_session);
     visit->config_argv[1] = key_of(visit, SPAN("config:"), (span_t){NULL, 0});
     visit->session_argv[1] = key_of(visit, SPAN("session:"), gate->session);
-    visit->take =
-        (redis_command_t){.deadline_ms = deadline_of(visit), .done = on_take, .data = visit};
+    visit->take = (redis_command_t){
+        .repeatable = true, .deadline_ms = deadline_of(visit), .done = on_take, .data = visit};
     visit->take_argv[REDIS_SCRIPT_ARGS] = number_of(visit, gate->interval_us);
     visit->take_argv[REDIS_SCRIPT_ARGS + 1] = number_of(visit, gate->capacity_us);
 }

@@ -29,6 +29,7 @@ static const nature_of_t NAMES[] = {
     {"QUIT", REDIS_DRIVERS},
     {"READONLY", REDIS_DRIVERS},
     {"READWRITE", REDIS_DRIVERS},
+    {"REPLCONF", REDIS_DRIVERS},
     {"RESET", REDIS_DRIVERS},
     {"SELECT", REDIS_DRIVERS},
     {"SSUBSCRIBE", REDIS_DRIVERS},
@@ -49,17 +50,20 @@ static bool blocks(const span_t *argv, int argc) {
     return false;
 }
 
-/* REPLY silences answers, TRACKING sends messages nobody asked for. */
-static bool drivers_client(const span_t *argv, int argc) {
-    return argc > 1 && (span_ieq(argv[1], SPAN("REPLY")) || span_ieq(argv[1], SPAN("TRACKING")));
+/* REPLY silences answers, TRACKING sends messages nobody asked for, a script that is debugged talks on its own. */
+static bool drivers_part(const span_t *argv, int argc) {
+    if (argc < 2) return false;
+    if (span_ieq(argv[0], SPAN("SCRIPT"))) return span_ieq(argv[1], SPAN("DEBUG"));
+    return span_ieq(argv[1], SPAN("REPLY")) || span_ieq(argv[1], SPAN("TRACKING"));
 }
 
 redis_nature_t redis_nature(const span_t *argv, int argc) {
     char first = (char)(argv[0].len ? argv[0].ptr[0] & ~0x20 : 0);
     if (first == 'X' && (span_ieq(argv[0], SPAN("XREAD")) || span_ieq(argv[0], SPAN("XREADGROUP"))))
         return blocks(argv, argc) ? REDIS_OWN : REDIS_PLAIN;
-    if (first == 'C' && span_ieq(argv[0], SPAN("CLIENT")))
-        return drivers_client(argv, argc) ? REDIS_DRIVERS : REDIS_PLAIN;
+    if ((first == 'C' && span_ieq(argv[0], SPAN("CLIENT"))) ||
+        (first == 'S' && span_ieq(argv[0], SPAN("SCRIPT"))))
+        return drivers_part(argv, argc) ? REDIS_DRIVERS : REDIS_PLAIN;
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES && NAMES[i].name[0] <= first; i++)
         if (NAMES[i].name[0] == first && span_ieq(argv[0], span_of(NAMES[i].name)))
             return NAMES[i].nature;

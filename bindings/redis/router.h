@@ -47,8 +47,9 @@ const redis_access_t *redis_sentinel_access(const redis_t *redis);
 /* A router's own command to one node: no refusals, no redirections, not counted against the bound; command->done comes
    on a later turn as for redis_submit. */
 void redis_ask(redis_t *redis, redis_node_t *node, redis_command_t *command);
-/* For a command that was refused before it ran. A replica's refusal sends it to the master at once; otherwise it is
-   repeated after a pause that doubles, as long as there is time: the refusal is a better answer than none. */
+/* For a command that was refused before it ran. A replica's refusal sends it to the master at once, a master's that
+   has become a replica to the next one; otherwise it is sent again if it is repeatable. All but the first after a pause
+   that doubles, as long as there is time: the refusal is a better answer than none. */
 redis_redirect_t redis_later(const redis_command_t *command);
 /* The router knows more now: commands that waited for it are routed again. On a later turn. */
 void redis_rerouted(redis_t *redis);

@@ -31,6 +31,7 @@ bool redis_script_again(redis_script_t *script, redis_command_t *command) {
     redis_command_t again = {.argv = argv,
         .argc = command->argc,
         .key = command->key,
+        .repeatable = command->repeatable,
         .deadline_ms = command->deadline_ms,
         .done = command->done,
         .data = command->data};

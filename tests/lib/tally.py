@@ -103,6 +103,11 @@ class TallyCase(unittest.TestCase):
                 self.assertLessEqual(len(book["falls"]), 1, book)
                 self.assertTrue(all(value > floors[book["key"]] for _, value in book["falls"]), book)
 
+    def check_reads(self, books):
+        """Only reads that were under way when their replica died were reported."""
+        self.check(books)
+        self.assertEqual([book for book in books if book["reported"] or book["silent"] or book["unread"] > 3], [])
+
     def check_unnoticed(self, books):
         self.check(books)
         self.assertEqual([book for book in books if book["reported"] or book["silent"] or book["unread"]], [])

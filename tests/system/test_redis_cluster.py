@@ -114,7 +114,7 @@ class OnCluster(TallyCase):
             lost.start(loaded=False)
             until(self.cluster.settled, "the Cluster is whole")
             tally.more()
-            self.check_unnoticed(tally.stop())
+            self.check_reads(tally.stop())
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class OnSentinel(TallyCase):
             replica.start(loaded=False)
             until(self.group.settled, "the group is whole")
             tally.more()
-            self.check_unnoticed(tally.stop())
+            self.check_reads(tally.stop())
 
 
 if __name__ == "__main__":

@@ -349,8 +349,17 @@ static void test_loading(void **state) {
     open_town(&town);
     expect_from(&town, "INCR foo", "0");
     town.houses[0].loading = 2;
-    expect_from(&town, "INCR foo", "0");
+    call_t call;
+    rig_prepare(&call, "GET foo");
+    call.command.repeatable = true;
+    assert_int_equal(redis_submit(town.redis, &call.command), 0);
+    RIG_UNTIL(town.loop, call.done);
+    assert_string_equal(call.text, "0");
     assert_int_equal(town.houses[0].gets, 4);
+    town.houses[0].loading = 1;
+    rig_run(town.loop, town.redis, &call, "INCR foo");
+    assert_int_equal(call.reply_err, ERR_UNAVAILABLE);
+    assert_int_equal(town.houses[0].gets, 5);
     close_town(&town);
 }
 
@@ -453,7 +462,7 @@ static void test_an_unknown_name(void **state) {
 
 static void read_foo(town_t *town, call_t *call) {
     rig_prepare(call, "GET foo");
-    call->command.replica = call->command.repeatable = true;
+    call->command.replica = true;
     assert_int_equal(redis_submit(town->redis, &call->command), 0);
     RIG_UNTIL(town->loop, call->done);
     assert_int_equal(call->command.err, 0);
