@@ -106,4 +106,40 @@ test("who watches the outbox is woken", function(t, store)
   t.fails("closed", watch:next(10))
 end)
 
+-- Runs with every statement of lib.pg noted: those that are alone, and those of one transaction.
+local function with_notes(pg, run)
+  local query, with = pg.query, pg["with"]
+  local alone, joined = {}, {}
+  local function note(list, sql) if sql:find "pg_notify" then list[#list + 1] = sql end end
+  pg.query = function(sql, ...)
+    note(alone, sql)
+    return query(sql, ...)
+  end
+  pg["with"] = function(options)
+    local made = with(options)
+    return setmetatable({ batch = function(batch)
+      for _, statement in ipairs(batch) do note(joined, statement[1]) end
+      return made.batch(batch)
+    end }, { __index = made })
+  end
+  local ok, why = pcall(run)
+  pg.query, pg["with"] = query, with
+  if not ok then error(why, 0) end
+  return #alone, #joined
+end
+
+-- A NOTIFY inside of a transaction would make all commits of the database wait for each other.
+test("what many transactions have added is told once, outside of them", function(t, store)
+  if not package.loaded["postgres.native"] then return end
+  while t.works(store.outbox_announce()) do sleep(1) end -- what earlier tests have left
+  local tenant, calls = t.uuid(), {}
+  for n = 1, 20 do calls[n] = function() return store.outbox_add(tenant, entry("k" .. n, n)) end end
+  local alone, joined = with_notes(require "lib.pg", function()
+    for _, result in ipairs(wait_all(calls)) do t.works(result[1], result[2], result[3]) end
+    t.equal(store.outbox_announce(), true)
+    t.equal(store.outbox_announce(), false, "nothing is left to tell")
+  end)
+  t.equal({ alone, joined }, { 1, 0 })
+end)
+
 return tests

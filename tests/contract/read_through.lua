@@ -71,6 +71,34 @@ test("an absence is kept when it may be", function(t, read_through)
   t.equal(from.asked, 3)
 end)
 
+-- Runs with the cache's `set` listening in: the seconds that each key was given.
+local function with_seconds(run)
+  local real, seconds = stores.cache.set, {}
+  stores.cache.set = function(tenant, key, text, ttl_s, ...)
+    seconds[#seconds + 1] = ttl_s
+    return real(tenant, key, text, ttl_s, ...)
+  end
+  local ok, why = pcall(run)
+  stores.cache.set = real
+  if not ok then error(why, 0) end
+  return seconds
+end
+
+test("what is kept at the same time ends at different times, and none late", function(t, read_through)
+  local tenant, from, none = t.uuid(), source { n = 1 }, source(nil)
+  local seconds = with_seconds(function()
+    for i = 1, 30 do
+      read_through.get(tenant, "some:" .. i, { ttl_s = 1000 }, from.fetch)
+      read_through.get(tenant, "none:" .. i, { ttl_s = 5000, negative_s = 1000 }, none.fetch)
+    end
+  end)
+  local least, most = 1000, 0
+  for _, ttl_s in ipairs(seconds) do least, most = math.min(least, ttl_s), math.max(most, ttl_s) end
+  t.equal(#seconds, 60)
+  t.ok(least >= 900 and most <= 1000, "a tenth at most is missing: " .. least .. " to " .. most)
+  t.ok(most - least > 10, "they are spread: " .. least .. " to " .. most)
+end)
+
 -- Until this process's subscription is live.
 local function follow(t, read_through)
   while true do

@@ -11,6 +11,8 @@ import test_audit  # noqa: E402 pylint: disable=wrong-import-position
 import test_idempotency  # noqa: E402 pylint: disable=wrong-import-position
 import test_outbox  # noqa: E402 pylint: disable=wrong-import-position
 
+DAY_S = 24 * 3600
+
 
 def migrate(url):
     server = Server(postgres_url=url)
@@ -47,7 +49,15 @@ class OnPostgres:
 
 
 class Keys(OnPostgres, test_idempotency.Keys):
-    pass
+    def test_an_answer_is_kept_for_24_hours(self):
+        name = self.name()
+        self.go(name)
+        self.assertEqual(self.post("/api/test/wait", {"name": name}, name).status, 201)
+        kept = f"select extract(epoch from expires_at - created_at)::int from idempotency_keys where key = '{name}'"
+        self.assertEqual(int(self.postgres.one(kept)), DAY_S)
+        self.postgres.query(f"update idempotency_keys set expires_at = now() where key = '{name}'")
+        again = self.post("/api/test/wait", {"name": name}, name)
+        self.assertEqual((again.status, again.json, again.headers.get("Idempotent-Replayed")), (201, {"run": 2}, None))
 
 
 class Deaths(OnPostgres, test_idempotency.Deaths):

@@ -16,6 +16,7 @@ from lib.probe import write  # noqa: E402
 from lib.server import Server  # noqa: E402
 
 CLIENTS = 64
+MONTH_S = 30 * 24 * 3600
 HANDLERS = """-- gate_probe.lua: handlers for the tests of the gate.
 local stores = require "stores"
 local probe = {}
@@ -24,7 +25,7 @@ function probe.get(req)
   return { data = req.session_data or json.null, name = req.tenant.name, id = req.tenant.id }
 end
 function probe.put_session(req)
-  return { stored = stores.cache.set(req.tenant.id, "session:" .. req.session, req.body, 3600) }
+  return { stored = stores.cache.session_set(req.tenant.id, req.session, req.body) }
 end
 function probe.put_config(req)
   return { stored = stores.cache.set(req.tenant.id, "config", req.body, 3600) }
@@ -218,6 +219,16 @@ class OnEngine(Rates):
             self.assertTrue(0 < left <= 28800000, left)
             self.assertEqual(client.call("TYPE", key), b"string")
             self.assertEqual(client.call("DEL", key), 1)
+
+    def test_a_session_is_the_documents_and_lasts_30_days(self):
+        session, text = "a-session-of-30-days", '{"userId":"user-1","role":"admin"}'
+        tenant = self.expect(200, "GET", "/api/unlimited", tenant="tokyo").json["id"]
+        self.expect(200, "PUT", "/api/session", body=text, session=session, tenant="tokyo")
+        key = f"session:{tenant}:{session}"
+        with self.holder(key).client() as client:
+            self.assertEqual((client.call("TYPE", key), client.call("GET", key)), (b"string", text.encode()))
+            left = client.call("TTL", key)
+        self.assertTrue(MONTH_S - 3600 < left <= MONTH_S, left)
 
     def test_servers_that_forget_their_scripts(self):
         self.expect(200, "GET", "/api/default", tenant="tokyo")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """test_redis_changes.py: a tenant's changed settings reach every worker of two servers that share one Redis."""
+import json
 import os
 import sys
 import unittest
@@ -100,7 +101,9 @@ class Changes(unittest.TestCase):
             return node.call("KEYS", pattern)
         for pattern, most in ((f"config:{ACME}", 300), (f"products:{ACME}:*:*", 120), (f"search:{ACME}:*:*", 120)):
             keys = eventually(lambda pattern=pattern: keys_of(pattern), pattern)
+            self.assertEqual(node.call("TYPE", keys[0]), b"string")
             self.assertIn(int(node.call("TTL", keys[0])), range(0, most + 1))
+        self.assertEqual(json.loads(node.call("GET", f"config:{ACME}") or '{"id": "%s"}' % ACME)["id"], ACME)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ struct fake {
     int port;
     list_t conns;
     char url[128];
-    int accepted, started, executed, parsed, named, cancels, pids;
+    int accepted, started, executed, parsed, named, cancels, pids, reads;
     bool silent;       /* does not answer the startup */
     bool standby;      /* says so at the startup */
     bool read_only;    /* refuses every statement so */
@@ -364,6 +364,7 @@ static inline void fake_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf) {
 static inline void fake_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     fake_conn_t *conn = stream->data;
     if (count > 0) {
+        conn->fake->reads++;
         buf_put(&conn->in, buf->base, (size_t)count);
         fake_work(conn);
     } else if (count < 0) {

@@ -46,6 +46,30 @@ static void test_prepared_once(void **state) {
     loop_delete(scene.loop);
 }
 
+/* All that one turn asks for is there before the first answer, and one that fails does not fail its neighbours. */
+static void test_one_turn_is_one_piece(void **state) {
+    (void)state;
+    enum { MANY = 20, BAD = 7 };
+    static ask_t asks[MANY];
+    static char lines[MANY][32];
+    scene_t scene;
+    open_scene(&scene, (postgres_options_t){0});
+    rig_run(scene.loop, scene.postgres, &asks[0], "select 'first'");
+    int reads = scene.fake.reads;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(lines[i], sizeof lines[i], i == BAD ? "fail 23505" : "select %d", i);
+        rig_submit(scene.postgres, &asks[i], lines[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        RIG_UNTIL(scene.loop, asks[i].done);
+        assert_int_equal(asks[i].err, i == BAD ? ERR_CONFLICT : 0);
+        if (i != BAD) assert_string_equal(asks[i].cell[0], lines[i]);
+    }
+    assert_int_equal(scene.fake.reads, reads + 1);
+    assert_int_equal(scene.fake.started, 1);
+    loop_delete(scene.loop);
+}
+
 static void test_nothing_prepared(void **state) {
     (void)state;
     loop_t *loop = loop_new();
@@ -464,6 +488,7 @@ static void test_a_lost_lease(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prepared_once),
+        cmocka_unit_test(test_one_turn_is_one_piece),
         cmocka_unit_test(test_nothing_prepared),
         cmocka_unit_test(test_late_answers),
         cmocka_unit_test(test_a_stray_cancel),

@@ -1,4 +1,4 @@
-/* test_redis_gate.c: what the gate asks a Cluster leaves in one write for each server, and side by side. */
+/* test_redis_gate.c: what the gate asks leaves in one write, of a Cluster in one for each server, and side by side. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -102,22 +102,60 @@ static redis_t *open_houses(loop_t *loop, house_t *houses) {
     return redis;
 }
 
+static void enter(redis_t *redis, visit_t *visit, const char *tenant) {
+    *visit = (visit_t){.gate = {.tenant = span_of(tenant),
+                           .session = SPAN(SESSION),
+                           .bucket = SPAN(BUCKET),
+                           .interval_us = 100,
+                           .capacity_us = 1000,
+                           .wait_ms = 60000,
+                           .done = on_gate,
+                           .data = visit}};
+    assert_int_equal(redis_gate(redis, &visit->gate), 0);
+}
+
+static void check_told(const visit_t *visit) {
+    assert_int_equal(visit->done, 1);
+    assert_int_equal(visit->gate.rate_err | visit->gate.config_err | visit->gate.session_err, 0);
+    assert_int_equal(visit->gate.ahead_us, 250);
+    assert_memory_equal(visit->config, "config:tenant-", 14);
+    assert_memory_equal(visit->session, "session:tenant-", 15);
+}
+
+/* Two connections, and yet all leaves together: nothing is asked after an answer. */
+static void test_one_round_trip(void **state) {
+    (void)state;
+    house_t house = {.asked = 0};
+    loop_t *loop = loop_new();
+    visit_t visit;
+    fake_start(&house.fake, loop);
+    house.fake.on_command = serve;
+    house.fake.data = &house;
+    redis_t *redis = rig_client(loop, house.fake.url);
+    RIG_UNTIL(loop, house.fake.open == 2 && redis_up(redis));
+    rig_settle(loop);
+    int reads = house.fake.reads;
+    enter(redis, &visit, "tenant-1");
+    RIG_UNTIL(loop, house.asked);
+    assert_int_equal(house.asked, 3);
+    assert_int_equal(house.fake.reads, reads + 1);
+    answer(&house);
+    RIG_UNTIL(loop, visit.done);
+    check_told(&visit);
+    rig_settle(loop);
+    assert_int_equal(house.asked, 3);
+    loop_delete(loop);
+}
+
 static void test_one_write_for_each_server(void **state) {
     (void)state;
     static house_t houses[2];
     char tenant[40];
+    visit_t visit;
     loop_t *loop = loop_new();
     redis_t *redis = open_houses(loop, houses);
     find_tenant(tenant, sizeof tenant);
-    visit_t visit = {.gate = {.tenant = span_of(tenant),
-                         .session = SPAN(SESSION),
-                         .bucket = SPAN(BUCKET),
-                         .interval_us = 100,
-                         .capacity_us = 1000,
-                         .wait_ms = 60000,
-                         .done = on_gate}};
-    visit.gate.data = &visit;
-    assert_int_equal(redis_gate(redis, &visit.gate), 0);
+    enter(redis, &visit, tenant);
     /* Both are asked before either has answered. */
     RIG_UNTIL(loop, houses[0].asked + houses[1].asked == 3);
     assert_int_equal(visit.done, 0);
@@ -129,14 +167,12 @@ static void test_one_write_for_each_server(void **state) {
     assert_int_equal(visit.done, 0);
     answer(&houses[1]);
     RIG_UNTIL(loop, visit.done);
-    assert_int_equal(visit.gate.rate_err | visit.gate.config_err | visit.gate.session_err, 0);
-    assert_int_equal(visit.gate.ahead_us, 250);
-    assert_memory_equal(visit.config, "config:tenant-", 14);
-    assert_memory_equal(visit.session, "session:tenant-", 15);
+    check_told(&visit);
     loop_delete(loop);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_write_for_each_server)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_round_trip), cmocka_unit_test(test_one_write_for_each_server)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
