@@ -205,17 +205,24 @@ class Schema(OnServer):
         self.assertEqual(self.query("select actor from audit_log"), [["a"]])
 
     def test_payments_are_as_documented(self):
-        columns = dict(self.query("select column_name, data_type from information_schema.columns where table_name ="
-                                  " 'payment_transactions'"))
-        self.assertEqual(columns, {
-            "id": "uuid", "tenant_id": "uuid", "order_id": "uuid", "stripe_payment_intent_id": "character varying",
-            "amount": "numeric", "currency": "character varying", "status": "character varying",
-            "failure_reason": "character varying", "created_at": "timestamp with time zone",
-            "updated_at": "timestamp with time zone"})
-        indexes = {row[0] for row in self.query("select indexname from pg_indexes where tablename ="
-                                                " 'payment_transactions'")}
-        for column in ("tenant_id", "order_id", "status", "created_at"):
-            self.assertIn("idx_payment_transactions_" + column, indexes)
+        columns = self.query("select a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+                             " coalesce(pg_get_expr(d.adbin, d.adrelid), '') from pg_attribute a left join pg_attrdef d"
+                             " on d.adrelid = a.attrelid and d.adnum = a.attnum"
+                             " where a.attrelid = 'payment_transactions'::regclass and a.attnum > 0 order by a.attnum")
+        moment = ["timestamp with time zone", "t", "now()"]
+        self.assertEqual(columns, [
+            ["id", "uuid", "t", "gen_random_uuid()"], ["tenant_id", "uuid", "t", ""], ["order_id", "uuid", "t", ""],
+            ["stripe_payment_intent_id", "character varying(255)", "t", ""], ["amount", "numeric(23,4)", "t", ""],
+            ["currency", "character varying(3)", "t", "'USD'::character varying"],
+            ["status", "character varying(50)", "t", ""], ["failure_reason", "character varying(500)", "f", ""],
+            ["created_at", *moment], ["updated_at", *moment]])
+        indexes = dict(self.query("select indexname, regexp_replace(indexdef, '.* USING ', '') from pg_indexes"
+                                  " where tablename = 'payment_transactions'"))
+        for column, keys in (("tenant_id",) * 2, ("order_id",) * 2, ("status",) * 2, ("created_at", "created_at DESC")):
+            self.assertEqual(indexes["idx_payment_transactions_" + column], f"btree ({keys})")
+        unique = self.query("select pg_get_constraintdef(oid) from pg_constraint where contype in ('p', 'u') and"
+                            " conrelid = 'payment_transactions'::regclass order by contype")
+        self.assertEqual(unique, [["PRIMARY KEY (id)"], ["UNIQUE (stripe_payment_intent_id)"]])
         self.assertEqual(self.query("select confrelid::regclass from pg_constraint where conname = 'fk_tenant'"),
                          [["tenants"]])
         self.fill(self.tenant)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """test_redis_products.py: products by id from Redis: the very bytes that are kept, and never an older state than the
-last that a write has answered, on two workers."""
+last that a write has answered, on two workers; lists are kept until the next write."""
 import concurrent.futures
 import json
 import os
@@ -71,6 +71,24 @@ class RedisProducts(OnRedis, Case):
         self.expect(204, "DELETE", path, key="owner")
         for _ in range(4):
             self.expect(404, "GET", path)
+
+    def test_each_write_raises_the_number_that_lists_are_kept_under(self):
+        def names(path):
+            return {item["name"] for item in self.expect(200, "GET", path).json["items"]}
+
+        def number():
+            return int(self.redis_call("GET", f"gen:{ACME}:products") or 0)
+        for path, space in (("/api/products?limit=100", "products"), ("/api/products/search?q=listed", "search")):
+            product = self.product(name="Listed first")
+            for change in ("Listed second", "Listed third"):
+                # Kept under today's number: a list that another worker has just loaded would do as well.
+                eventually(lambda p=path, s=space: names(p) and
+                           self.redis_call("KEYS", f"{s}:{ACME}:{number()}:*"), "a list is kept")
+                before = number()
+                self.expect(200, "PATCH", "/api/products/" + product["id"], json={"name": change}, key="owner")
+                self.assertGreater(number(), before)
+                for _ in range(8):
+                    self.assertIn(change, names(path))
 
     def test_who_loads_beside_a_write_does_not_keep_what_was_before(self):
         """Of a product that nobody has asked for yet: some load it while another one changes it."""
