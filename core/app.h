@@ -50,11 +50,11 @@ typedef struct app {
     deferred_t goodbye;
 } app_t;
 
-/* Runs the bundle's main module and reads what it returns. Takes over the bundle, also on an error. Loop thread only.
-   ERR_RULE_ERROR with a sentence that names what is wrong. */
-int app_new(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size);
-/* Without routes: for the job, which runs one file beside the modules. */
-int app_new_bare(struct services *services, bundle_t *bundle, app_t **out, char *why, size_t size);
+/* A VM with the bundle's scripts to require, and nothing run or declared yet: see launch.h. Takes over the bundle. NULL
+   when out of memory. */
+app_t *app_new(struct services *services, bundle_t *bundle);
+/* The app of a trusted VM. */
+app_t *app_of(lua_State *L);
 app_t *app_ref(app_t *app);
 /* The last one lets the VM go on a later turn, because it may be running. */
 void app_unref(app_t *app);

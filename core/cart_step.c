@@ -10,7 +10,7 @@
 #include "lua/decimal.h"
 #include "lua/json.h"
 #include "quote.h"
-#include "server.h"
+#include "services.h"
 
 #define TYPE "perigee.cart_step"
 #define TRIES 50
@@ -359,7 +359,7 @@ static int read_order(lua_State *L, step_t *step, char *why, size_t size) {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     arena_reset(&step->order);
-    step->services = ((app_t *)vm_of(L)->user)->services;
+    step->services = app_of(L)->services;
     lua_getfield(L, 2, "slug");
     step->slug = keep(&step->order, check_text(L, 3));
     lua_getfield(L, 2, "products");

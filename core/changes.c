@@ -1,91 +1,53 @@
-/* changes.c: a list of swapped rule editions, filled by the worker and emptied by the audit's script. */
+/* changes.c: a list of swapped rule editions, each of them once. */
 #include "changes.h"
-#include <lauxlib.h>
+#include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include "app.h"
-#include "base/log.h"
+#include <string.h>
 
-#define BATCH 100
+void changes_create(changes_t *changes) {
+    list_init(&changes->all);
+    changes->count = 0;
+}
 
-typedef struct noted {
-    list_t node;
-    char id[37], tenant[128], before[65], after[65];
-} noted_t;
+static void forget(changes_t *changes, swapped_t *swapped) {
+    list_remove(&swapped->node);
+    changes->count--;
+    free(swapped);
+}
 
-static noted_t *find(const services_t *services, const char *id) {
-    const list_t *all = &services->changes;
+void changes_destroy(changes_t *changes) {
+    while (!list_empty(&changes->all))
+        forget(changes, LIST_OWNER(changes->all.next, swapped_t, node));
+}
+
+static swapped_t *find(const changes_t *changes, const char *id) {
+    const list_t *all = &changes->all;
     for (list_t *node = all->next; node != all; node = node->next) {
-        noted_t *noted = LIST_OWNER(node, noted_t, node);
-        if (strcmp(noted->id, id) == 0) return noted;
+        swapped_t *swapped = LIST_OWNER(node, swapped_t, node);
+        if (strcmp(swapped->id, id) == 0) return swapped;
     }
     return NULL;
 }
 
-static void forget(services_t *services, noted_t *noted) {
-    list_remove(&noted->node);
-    services->nchanges--;
-    free(noted);
-}
-
-void changes_add(services_t *services, const char *tenant, const char *id, const char *before,
-    const char *after) {
-    if (find(services, id)) return;
-    noted_t *noted = services->nchanges < CHANGES_MOST ? calloc(1, sizeof *noted) : NULL;
-    if (!noted) {
+void changes_add(
+    changes_t *changes, const char *tenant, const char *id, const char *before, const char *after) {
+    if (find(changes, id)) return;
+    swapped_t *swapped = changes->count < CHANGES_MOST ? calloc(1, sizeof *swapped) : NULL;
+    if (!swapped) {
         log_event(LOG_ERROR, "change_not_noted",
             "\"tenant\":\"%s\",\"before\":\"%s\",\"after\":\"%s\"", tenant, before, after);
         return;
     }
-    snprintf(noted->id, sizeof noted->id, "%s", id);
-    snprintf(noted->tenant, sizeof noted->tenant, "%s", tenant);
-    snprintf(noted->before, sizeof noted->before, "%s", before);
-    snprintf(noted->after, sizeof noted->after, "%s", after);
-    list_push(&services->changes, &noted->node);
-    services->nchanges++;
+    snprintf(swapped->id, sizeof swapped->id, "%s", id);
+    snprintf(swapped->tenant, sizeof swapped->tenant, "%s", tenant);
+    snprintf(swapped->before, sizeof swapped->before, "%s", before);
+    snprintf(swapped->after, sizeof swapped->after, "%s", after);
+    list_push(&changes->all, &swapped->node);
+    changes->count++;
 }
 
-void changes_clear(services_t *services) {
-    while (!list_empty(&services->changes))
-        forget(services, LIST_OWNER(services->changes.next, noted_t, node));
-}
-
-static services_t *services_of(lua_State *L) {
-    return ((app_t *)vm_of(L)->user)->services;
-}
-
-static void push_text(lua_State *L, const char *field, const char *text) {
-    if (!*text) return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, field);
-}
-
-static int l_waiting(lua_State *L) {
-    const list_t *all = &services_of(L)->changes;
-    int count = 0;
-    lua_newtable(L);
-    for (list_t *node = all->next; node != all && count < BATCH; node = node->next) {
-        const noted_t *noted = LIST_OWNER(node, noted_t, node);
-        lua_createtable(L, 0, 4);
-        push_text(L, "id", noted->id);
-        push_text(L, "tenant", noted->tenant);
-        push_text(L, "before", noted->before);
-        push_text(L, "after", noted->after);
-        lua_rawseti(L, -2, ++count);
-    }
-    return 1;
-}
-
-static int l_done(lua_State *L) {
-    services_t *services = services_of(L);
-    noted_t *noted = find(services, luaL_checkstring(L, 1));
-    if (noted) forget(services, noted);
-    return 0;
-}
-
-int luaopen_changes(lua_State *L) {
-    static const luaL_Reg FUNCTIONS[] = {{"waiting", l_waiting}, {"done", l_done}, {NULL, NULL}};
-    lua_newtable(L);
-    luaL_register(L, NULL, FUNCTIONS);
-    return 1;
+void changes_done(changes_t *changes, const char *id) {
+    swapped_t *swapped = find(changes, id);
+    if (swapped) forget(changes, swapped);
 }

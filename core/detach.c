@@ -2,7 +2,8 @@
 #include "detach.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "server.h"
+#include "handler.h"
+#include "traffic.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -157,11 +158,12 @@ static int push_fn(lua_State *L, void *data) {
 /* By its address a task is known for a detached one. */
 static const task_ops_t DETACHED = {.done = on_done};
 
-request_t *detach_request(const task_t *task) {
-    if (!task || task_get_ops(task) != &DETACHED) return NULL;
-    const run_t *run = task_user(task);
-    server_t *server = run->app->services->server;
-    return server ? server_find(server, run->handle) : NULL;
+request_t *detach_request(task_t *task) {
+    const task_t *root = task ? task_root(task) : NULL;
+    if (!root || task_get_ops(root) != &DETACHED) return handler_request(root);
+    const run_t *run = task_user(root);
+    const traffic_t *traffic = run->app->services->traffic;
+    return traffic ? traffic_find(traffic, run->handle) : NULL;
 }
 
 static void on_start(deferred_t *start) {
@@ -188,7 +190,7 @@ static run_t *run_new(waiting_t *waiting, double extra_ms) {
     run_t *run = calloc(1, sizeof *run);
     if (!run) return NULL;
     const char *id = task_request_id(task);
-    const request_t *request = server_request_of(task);
+    const request_t *request = detach_request(task);
     uint64_t deadline = task_deadline(task);
     run->app = app_ref(waiting->app);
     run->waiting = waiting;
@@ -204,7 +206,7 @@ static run_t *run_new(waiting_t *waiting, double extra_ms) {
 }
 
 static int l_detach(lua_State *L) {
-    app_t *app = vm_of(L)->user;
+    app_t *app = app_of(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     double extra_ms = luaL_optnumber(L, 2, 0);
     luaL_argcheck(L, extra_ms >= -EXTRA_MOST_MS && extra_ms <= EXTRA_MOST_MS, 2, "up to a minute");

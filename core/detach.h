@@ -10,8 +10,9 @@
    waits may be cancelled meanwhile, with its client, or waits for wait_ms at most and gets nil, text, "timeout": fn
    runs on. nil, text, "busy" when too many run. */
 int luaopen_detach(lua_State *L);
-/* The request on whose behalf such a task runs; NULL for any other task, and once the request has ended. */
-request_t *detach_request(const task_t *task);
+/* The request for which a task runs, as its handler or detached from it; NULL for any other task, for NULL, and once
+   the request has ended. */
+request_t *detach_request(task_t *task);
 /* Cancels all that run, before their VMs go. */
 void detach_stop(services_t *services);
 

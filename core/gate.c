@@ -4,7 +4,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "reply.h"
-#include "server.h"
+#include "resolve.h"
+#include "traffic.h"
 #include <stdlib.h>
 
 #define LOG_EVERY_MS 1000
@@ -101,7 +102,7 @@ void gate_find(gate_t *gate, request_t *request) {
     visit->op.bucket = bucket;
     visit->op.interval_us = rate_interval_us(&rate);
     visit->op.capacity_us = rate_capacity_us(&rate);
-    buf_t *lines = server_lines(request->server);
+    buf_t *lines = traffic_lines(request->traffic);
     rate_put_policy(lines, &rate);
     keep_lines(request, lines);
 }
@@ -129,7 +130,7 @@ static void read_settings(gate_visit_t *visit) {
     settings->seen = hash;
     if (span_eq(settings->id, known->id) && version_of(settings) > version_of(known)) {
         request->settings = settings_ref(settings);
-        server_adopt(request->server, settings);
+        resolve_adopt(visit->gate->services->resolve, settings);
         settings_unref(known);
     }
     settings_unref(settings);
@@ -182,7 +183,7 @@ static bool within_rate(gate_visit_t *visit, int err) {
         return false;
     }
     rate_state_t state = rate_tell(&visit->rate, visit->op.ahead_us);
-    buf_t *lines = server_lines(request->server);
+    buf_t *lines = traffic_lines(request->traffic);
     buf_span(lines, request->limits);
     rate_put_state(lines, &visit->rate, &state);
     keep_lines(request, lines);

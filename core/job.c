@@ -1,10 +1,10 @@
 /* job.c: a loop, the engines and one trusted script, until the script has returned. */
 #include "job.h"
-#include "app.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "detach.h"
+#include "launch.h"
 #include "services.h"
 #include "source.h"
 #include <stdio.h>
@@ -91,7 +91,7 @@ static int prepare(job_t *job, const config_t *config, char *why, size_t size) {
     /* As they lie in the folder: a job has no master that would have tried them. */
     if (!err) source_list(config->tenants, read_edition, job);
     if (!err) err = bundle_read_folder(config->scripts, &bundle, why, size);
-    return err ? err : app_new_bare(&job->services, bundle, &job->app, why, size);
+    return err ? err : launch_bare(&job->services, bundle, &job->app, why, size);
 }
 
 /* A job speaks to whoever runs it: that its engines can be reached is no news. */

@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "bucket_lua.h"
 #include "cart.h"
-#include "changes.h"
+#include "changes_lua.h"
 #include "csv_lua.h"
 #include "detach.h"
 #include "http/http_lua.h"
@@ -45,9 +45,9 @@ static int open_all(lua_State *L) {
     return 0;
 }
 
-int modules_open(vm_t *vm, app_t *app, char *why, size_t size) {
+int modules_open(app_t *app, char *why, size_t size) {
+    vm_t *vm = app->vm;
     services_t *services = app->services;
-    vm->user = app;
     int err = sqlite_lua_open(vm, services->sqlite);
     if (!err) err = http_lua_open(vm, services->http, true);
     if (!err) err = mail_lua_open(vm, services->mailer);

@@ -3,8 +3,8 @@
 #define PERIGEE_MODULES_H
 #include "app.h"
 
-/* Registers the bindings that the settings ask for, csv, rules and process in the VM, and sets vm->user to the app. 0,
-   or an error with a sentence. */
-int modules_open(vm_t *vm, app_t *app, char *why, size_t size);
+/* Registers the bindings that the settings ask for, csv, rules and process in the app's VM. 0, or an error with a
+   sentence. */
+int modules_open(app_t *app, char *why, size_t size);
 
 #endif

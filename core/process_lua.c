@@ -1,10 +1,10 @@
 /* process_lua.c: answers process.config and process.forget_tenants. */
 #include "process_lua.h"
 #include "app.h"
-#include "server.h"
+#include "resolve.h"
 
 static services_t *services_of(lua_State *L) {
-    return ((app_t *)vm_of(L)->user)->services;
+    return app_of(L)->services;
 }
 
 static int l_config(lua_State *L) {
@@ -23,7 +23,7 @@ static int l_config(lua_State *L) {
 
 static int l_forget_tenants(lua_State *L) {
     services_t *services = services_of(L);
-    if (services->server) server_forget_tenants(services->server);
+    if (services->resolve) resolve_forget(services->resolve);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* proxy.c: matches addresses against the trusted networks and walks the forwarding headers from the right. */
 #include "proxy.h"
 #include "base/err.h"
-#include "config.h"
 #include <arpa/inet.h>
 
 /* An address as 16 bytes: IPv4 is mapped (RFC 4291), so that one comparison serves both. */
@@ -134,10 +133,9 @@ static void walk(
     }
 }
 
-void proxy_client(const config_t *config, exchange_t *exchange, span_t *address, span_t *scheme) {
+void proxy_client(span_t networks, exchange_t *exchange, span_t *address, span_t *scheme) {
     *address = span_of(exchange->peer);
     *scheme = SPAN("http");
-    span_t networks = span_of(config->trusted_proxies);
     if (!networks.len || !proxy_trusts(networks, *address)) return;
     if (exchange_header(exchange, SPAN("forwarded")).ptr) {
         walk(networks, list_end(exchange, SPAN("forwarded")), true, address, scheme);

@@ -2,10 +2,10 @@
 #include "quote.h"
 #include "app.h"
 #include "base/err.h"
+#include "detach.h"
 #include "lua/await.h"
 #include "lua/json.h"
 #include "req.h"
-#include "server.h"
 #include <stdio.h>
 
 #define CODES_MAX 100
@@ -28,7 +28,7 @@ typedef struct call {
 static const value_limits_t PART_LIMITS = {.depth = 6, .nodes = 2000, .bytes = 128 * 1024};
 
 static services_t *services_of(lua_State *L) {
-    return ((app_t *)vm_of(L)->user)->services;
+    return app_of(L)->services;
 }
 
 static int refuse(call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -341,7 +341,7 @@ static int fail(call_t *call, int err) {
 }
 
 void quote_note(task_t *task, const quote_t *quote) {
-    request_t *request = server_request_of(task);
+    request_t *request = detach_request(task);
     const char *hash = quote->edition;
     if (request) request->edition = arena_dup(&request->exchange->arena, hash, strlen(hash) + 1);
 }

@@ -1,10 +1,10 @@
-/* reply.c: encodes answers into the server's buffers and hands them to the exchange. */
+/* reply.c: encodes answers into the traffic's buffers and hands them to the exchange. */
 #include "reply.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "field.h"
 #include "lua/json.h"
-#include "server.h"
+#include "traffic.h"
 #include <math.h>
 
 #define PROBLEM_TYPE "application/problem+json"
@@ -30,7 +30,7 @@ void reply_put_common(const request_t *request, buf_t *headers) {
 }
 
 void reply_problem_with(request_t *request, int err, const char *detail, span_t headers) {
-    buf_t *body = server_body(request->server), *lines = server_lines(request->server);
+    buf_t *body = traffic_body(request->traffic), *lines = traffic_lines(request->traffic);
     answer_t answer = {.status = err_status(err)};
     reply_write_problem(body, err, detail, request->id);
     reply_put_common(request, lines);
@@ -47,6 +47,24 @@ void reply_problem_with(request_t *request, int err, const char *detail, span_t 
 
 void reply_problem(request_t *request, int err, const char *detail) {
     reply_problem_with(request, err, detail, (span_t){NULL, 0});
+}
+
+void reply_push_problem(lua_State *L, request_t *request, int err, const char *detail) {
+    int status = err_status(err);
+    lua_createtable(L, 0, 4);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "__answer");
+    lua_pushinteger(L, status);
+    lua_setfield(L, -2, "status");
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, PROBLEM_TYPE);
+    lua_setfield(L, -2, "content-type");
+    lua_setfield(L, -2, "headers");
+    buf_t *body = traffic_body(request->traffic);
+    reply_write_problem(body, err, detail, request->id);
+    if (body->failed) luaL_error(L, "out of memory");
+    lua_pushlstring(L, body->ptr, body->len);
+    lua_setfield(L, -2, "body");
 }
 
 void reply_failure(request_t *request, int err, const char *what) {
@@ -233,8 +251,8 @@ static bool reply(replying_t *r) {
     int top = lua_gettop(L);
     r->taken = true;
     r->status = 200;
-    r->body = server_body(r->request->server);
-    r->lines = server_lines(r->request->server);
+    r->body = traffic_body(r->request->traffic);
+    r->lines = traffic_lines(r->request->traffic);
     reply_put_common(r->request, r->lines);
     int status = vm_call(L, read_value, r);
     if (status == LUA_ERRMEM || r->body->failed || r->lines->failed)

@@ -16,6 +16,8 @@ void reply_problem(request_t *request, int err, const char *detail);
 void reply_problem_with(request_t *request, int err, const char *detail, span_t headers);
 /* Logs what a handler did wrong, which the client is not told, and answers the error. */
 void reply_failure(request_t *request, int err, const char *what);
+/* Pushes an answer table with a problem, as scripts/lib/problem.lua makes it. May raise. */
+void reply_push_problem(lua_State *L, request_t *request, int err, const char *detail);
 /* Writes the problem's JSON. id may be "". */
 void reply_write_problem(buf_t *out, int err, const char *detail, const char *id);
 

@@ -2,8 +2,9 @@
 #include "req.h"
 #include "base/err.h"
 #include "lua/json.h"
-#include "server.h"
+#include "reply.h"
 #include "services.h"
+#include "traffic.h"
 #include <strings.h>
 
 #define META "perigee.req"
@@ -13,8 +14,8 @@ static request_t *find(lua_State *L, int index) {
     lua_rawgeti(L, index, 0);
     double handle = lua_tonumber(L, -1);
     lua_pop(L, 1);
-    app_t *app = vm_of(L)->user;
-    return app->services->server ? server_find(app->services->server, handle) : NULL;
+    const traffic_t *traffic = app_of(L)->services->traffic;
+    return traffic ? traffic_find(traffic, handle) : NULL;
 }
 
 static void push_span(lua_State *L, span_t span) {
@@ -184,7 +185,7 @@ static void get_header(lua_State *L, request_t *r) {
 
 /* Raises an answer, as problem.raise in Lua does: the server sends it. */
 static void raise_problem(lua_State *L, request_t *r, int err, const char *detail) {
-    server_push_problem(L, r, err, detail);
+    reply_push_problem(L, r, err, detail);
     lua_error(L);
 }
 

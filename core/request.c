@@ -1,64 +1,11 @@
-/* request.c: slots with epochs for requests in flight, and what a request's head says about it. */
+/* request.c: what a request's head says about it, kept for as long as the request lives. */
 #include "request.h"
 #include "base/ident.h"
 #include "base/err.h"
 #include "proxy.h"
-#include <stdlib.h>
 
-#define SLOTS_MAX 65536
-#define NO_SLOT UINT32_MAX
 #define SESSION_MIN 16
 #define SESSION_MAX 128
-
-void request_slots_create(request_slots_t *slots) {
-    *slots = (request_slots_t){.free = NO_SLOT};
-}
-
-void request_slots_destroy(request_slots_t *slots) {
-    free(slots->slots);
-}
-
-static int grow(request_slots_t *slots) {
-    if (slots->cap >= SLOTS_MAX) return ERR_BUSY;
-    uint32_t cap = slots->cap ? slots->cap * 2 : 64;
-    void *more = realloc(slots->slots, cap * sizeof *slots->slots);
-    if (!more) return ERR_NO_MEMORY;
-    slots->slots = more;
-    slots->cap = cap;
-    return 0;
-}
-
-int request_slots_take(request_slots_t *slots, request_t *request) {
-    uint32_t at = slots->free;
-    if (at != NO_SLOT) {
-        slots->free = slots->slots[at].next_free;
-    } else {
-        int err = slots->count == slots->cap ? grow(slots) : 0;
-        if (err) return err;
-        at = slots->count++;
-        slots->slots[at].epoch = 0;
-    }
-    slots->slots[at].request = request;
-    request->handle = (double)slots->slots[at].epoch * SLOTS_MAX + at;
-    return 0;
-}
-
-void request_slots_give(request_slots_t *slots, request_t *request) {
-    uint32_t at = (uint32_t)((uint64_t)request->handle % SLOTS_MAX);
-    slots->slots[at].request = NULL;
-    slots->slots[at].epoch++;
-    slots->slots[at].next_free = slots->free;
-    slots->free = at;
-}
-
-request_t *request_slots_find(const request_slots_t *slots, double handle) {
-    if (!(handle >= 0 && handle < 9007199254740992.0))
-        return NULL; /* a script may have written it */
-    uint64_t whole = (uint64_t)handle;
-    uint32_t at = (uint32_t)(whole % SLOTS_MAX);
-    if (at >= slots->count || slots->slots[at].epoch != whole / SLOTS_MAX) return NULL;
-    return slots->slots[at].request;
-}
 
 static bool is_word(char c, const char *also) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -145,7 +92,8 @@ static void read_session(request_t *request) {
 void request_read_head(request_t *request, const config_t *config) {
     read_ids(request);
     read_session(request);
-    proxy_client(config, request->exchange, &request->address, &request->scheme);
+    proxy_client(
+        span_of(config->trusted_proxies), request->exchange, &request->address, &request->scheme);
     request->address = keep(request, request->address);
 }
 

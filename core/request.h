@@ -1,4 +1,4 @@
-/* request.h: one API request on its way from the exchange to the handler and back, and the slots that name it. */
+/* request.h: one API request on its way from the exchange to the handler and back. */
 #ifndef PERIGEE_REQUEST_H
 #define PERIGEE_REQUEST_H
 #include "app.h"
@@ -9,11 +9,11 @@
 
 #define REQUEST_ID_MAX 64
 
-typedef struct server server_t;
+struct traffic;
 typedef struct gate_visit gate_visit_t;
-struct site;
+typedef struct page page_t;
 typedef struct request {
-    server_t *server;
+    struct traffic *traffic;  /* that it is part of */
     exchange_t *exchange;     /* its arena holds the request */
     app_t *app;               /* the edition it started with */
     task_t *task;             /* while a script runs for it */
@@ -35,25 +35,8 @@ typedef struct request {
     gate_visit_t *visit; /* at the gate; NULL when there is nothing to ask or count */
     span_t limits;       /* header lines of every answer: the rate limit's */
     span_t session_data; /* the session's JSON as the gate found it; empty when there is none */
-    struct site *site;   /* whose routes it is inside, while the gate is asked */
+    page_t *page;        /* inside its tenant's own routes; the user of their task is the request */
 } request_t;
-
-/* The table of slots. A handler may keep `req` after the request is gone: the epoch tells. */
-typedef struct request_slots {
-    struct request_slot {
-        request_t *request;
-        uint32_t epoch;
-        uint32_t next_free;
-    } * slots;
-    uint32_t count, cap, free;
-} request_slots_t;
-void request_slots_create(request_slots_t *slots);
-void request_slots_destroy(request_slots_t *slots);
-/* Gives the request a handle. ERR_BUSY when 65,536 are in flight, ERR_NO_MEMORY. */
-int request_slots_take(request_slots_t *slots, request_t *request);
-void request_slots_give(request_slots_t *slots, request_t *request);
-/* The request of a handle, or NULL when it has ended. */
-request_t *request_slots_find(const request_slots_t *slots, double handle);
 
 /* Reads what the head says: request id, trace, the client's address and scheme, session. */
 void request_read_head(request_t *request, const config_t *config);

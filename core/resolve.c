@@ -3,7 +3,7 @@
 #include "resolve.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "server.h"
+#include "traffic.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,6 +32,7 @@ typedef struct entry {
 struct resolve {
     services_t *services;
     resolve_cb found;
+    void *data;
     map_t entries;
     list_t all;
 };
@@ -45,7 +46,7 @@ static void finish(entry_t *entry, int err) {
     for (list_t *node; (node = list_shift(&waiting));) {
         request_t *request = LIST_OWNER(node, request_t, waiting);
         if (!err) request->settings = settings_ref(entry->settings);
-        entry->resolve->found(request, err);
+        entry->resolve->found(entry->resolve->data, request, err);
     }
 }
 
@@ -140,7 +141,7 @@ static void look_up(entry_t *entry) {
     bool alive;
     entry->loading = true;
     entry->stale = false; /* what is forgotten from now on, this lookup may have read before */
-    entry->app = app_ref(server_app(services->server));
+    entry->app = app_ref(services->traffic->app);
     task_options_t options = {.vm = entry->app->vm,
         .ops = &OPS,
         .user = entry,
@@ -215,13 +216,13 @@ void resolve_request(resolve_t *resolve, request_t *request) {
     bool by_header = header.ptr != NULL;
     int err = find_entry(resolve, by_header ? header : request->exchange->host, by_header, &entry);
     if (err) {
-        resolve->found(request, err);
+        resolve->found(resolve->data, request, err);
         return;
     }
     bool fresh = entry->expires_ms > loop_now(resolve->services->loop) && !entry->stale;
     if (fresh) {
         if (entry->settings) request->settings = settings_ref(entry->settings);
-        resolve->found(request, entry->settings ? 0 : ERR_NOT_FOUND);
+        resolve->found(resolve->data, request, entry->settings ? 0 : ERR_NOT_FOUND);
         return;
     }
     list_push(&entry->waiting, &request->waiting);
@@ -246,11 +247,12 @@ void resolve_adopt(resolve_t *resolve, settings_t *settings) {
     tenants_settle(resolve->services->tenants, settings);
 }
 
-resolve_t *resolve_new(services_t *services, resolve_cb found) {
+resolve_t *resolve_new(services_t *services, resolve_cb found, void *data) {
     resolve_t *resolve = calloc(1, sizeof *resolve);
     if (!resolve) return NULL;
     resolve->services = services;
     resolve->found = found;
+    resolve->data = data;
     map_create(&resolve->entries);
     list_init(&resolve->all);
     return resolve;

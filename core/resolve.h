@@ -5,9 +5,9 @@
 #include "services.h"
 
 typedef struct resolve resolve_t;
-typedef void (*resolve_cb)(request_t *request, int err);
+typedef void (*resolve_cb)(void *data, request_t *request, int err);
 
-resolve_t *resolve_new(services_t *services, resolve_cb found);
+resolve_t *resolve_new(services_t *services, resolve_cb found, void *data);
 void resolve_delete(resolve_t *resolve);
 /* Sets request->settings and calls found with 0, ERR_NOT_FOUND, or the store's error: at once when the tenant is
    cached, else later; many requests for one tenant wait for one lookup. */

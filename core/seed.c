@@ -2,7 +2,7 @@
 #include "seed.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "server.h"
+#include "resolve.h"
 #include "services.h"
 #include <stdlib.h>
 
@@ -67,7 +67,7 @@ static void settle(seed_t *seed, const char *error) {
         wish_delete(wish);
     }
     /* Hosts that nobody answered at may be shops now. */
-    if (seed->services->server) server_forget_tenants(seed->services->server);
+    if (seed->services->resolve) resolve_forget(seed->services->resolve);
     go_on(seed);
 }
 

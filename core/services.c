@@ -1,7 +1,6 @@
 /* services.c: opens the engines that a process's scripts share. */
 #include "services.h"
 #include "base/err.h"
-#include "changes.h"
 #include "tail.h"
 #include "http/client.h"
 #include "postgres/postgres.h"
@@ -93,7 +92,7 @@ int services_create(
     memset(services, 0, sizeof *services);
     services->loop = loop;
     list_init(&services->detached);
-    list_init(&services->changes);
+    changes_create(&services->changes);
     services->config = *config;
     client_options_t client_options = {.loop = loop};
     sqlite_options_t options = {.data_dir = services->config.data,
@@ -110,6 +109,6 @@ int services_create(
 }
 
 void services_destroy(services_t *services) {
-    changes_clear(services);
+    changes_destroy(&services->changes);
     if (services->tenants) tenants_delete(services->tenants);
 }

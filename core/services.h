@@ -5,15 +5,17 @@
 #include "base/cache_ops.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "changes.h"
 #include "config.h"
 #include "tenant/tenant.h"
 
-struct server;
 struct sqlite;
 struct client;
 struct redis;
 struct postgres;
 struct mailer;
+struct traffic;
+struct resolve;
 
 typedef struct services {
     loop_t *loop;
@@ -25,11 +27,11 @@ typedef struct services {
     struct mailer *mailer;     /* NULL without the setting mail_url */
     cache_ops_t cache;         /* of the cache role's engine */
     tenants_t *tenants;        /* every tenant's editions and VMs */
-    struct server *server;     /* NULL in a job */
+    struct traffic *traffic;   /* the requests in flight; NULL in a job */
+    struct resolve *resolve;   /* the tenants by host; NULL in a job */
     list_t detached;           /* functions that run to their end: detach.c */
     size_t ndetached;
-    list_t changes; /* swapped rules that are still to be noted: changes.c */
-    size_t nchanges;
+    changes_t changes;
 } services_t;
 
 /* A role of storage: which engine it has, and whether that answers now. */

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "lua/value.h"
 #include "services.h"
-#include "tenant_routes.h"
 #include <stdlib.h>
 
 #define ARGS_MAX 4
@@ -209,7 +208,7 @@ static int l_call(lua_State *L) {
     char why[160];
     if (!task) return luaL_error(L, "shop is only there inside a request");
     count_call(L, task, name);
-    call_t *call = call_new(tenant_routes_request(task_user(task)), name);
+    call_t *call = call_new(task_user(task), name);
     if (!call) return luaL_error(L, "out of memory");
     if (pack_arguments(L, call, why, sizeof why) != 0) {
         release(&call->await);

@@ -8,9 +8,9 @@
 #include "lua/value.h"
 #include "reply.h"
 #include "req.h"
-#include "server.h"
 #include "shop.h"
 #include "tenant/reserved.h"
+#include "traffic.h"
 
 #define HEADERS_MOST 8192 /* bytes; what proxies and browsers take */
 
@@ -20,14 +20,15 @@ static const value_limits_t LIMITS = {.depth = 16, .nodes = 50000, .bytes = 1024
 static const char *const HEADERS[] = {
     "accept", "accept-language", "content-type", "referer", "user-agent", NULL};
 
-typedef struct visit {
+/* A request inside its tenant's routes; in its arena. */
+struct page {
     request_t *request;
     site_t *site;
     value_t json;
     bool has_json;
     bool starting;     /* routes_start is being charged as a whole */
     uint64_t began_ns; /* of the stretch that runs */
-} visit_t;
+};
 
 static void set_text(lua_State *L, const char *field, span_t text) {
     lua_pushlstring(L, text.ptr, text.len);
@@ -44,8 +45,8 @@ static void push_headers(lua_State *L, const exchange_t *exchange) {
 }
 
 static int push_arguments(lua_State *L, void *data) {
-    visit_t *visit = data;
-    request_t *request = visit->request;
+    page_t *page = data;
+    request_t *request = page->request;
     lua_createtable(L, 0, 7);
     set_text(L, "method", request->exchange->method_text);
     set_text(L, "path", request->exchange->path);
@@ -54,8 +55,8 @@ static int push_arguments(lua_State *L, void *data) {
     lua_setfield(L, -2, "params");
     req_push_query(L, request);
     lua_setfield(L, -2, "query");
-    if (visit->has_json) {
-        value_push(L, &visit->json);
+    if (page->has_json) {
+        value_push(L, &page->json);
         lua_setfield(L, -2, "json");
     }
     lua_createtable(L, 0, 1);
@@ -82,9 +83,9 @@ static void log_fault(const request_t *request, const sandbox_fault_t *fault) {
     log_end();
 }
 
-static void fail(visit_t *visit, const sandbox_fault_t *fault) {
-    if (site_may_log(visit->site)) log_fault(visit->request, fault);
-    reply_problem(visit->request, ERR_INTERNAL, "the shop's own code for this page failed");
+static void fail(page_t *page, const sandbox_fault_t *fault) {
+    if (site_may_log(page->site)) log_fault(page->request, fault);
+    reply_problem(page->request, ERR_INTERNAL, "the shop's own code for this page failed");
 }
 
 static bool is_budget(int err) {
@@ -164,7 +165,7 @@ static const char *read_answer(
 
 /* NULL, or what is wrong with the answer. */
 static const char *answer_with(request_t *request, const value_t *value) {
-    buf_t *body = server_body(request->server), *lines = server_lines(request->server);
+    buf_t *body = traffic_body(request->traffic), *lines = traffic_lines(request->traffic);
     answer_t answer = {.status = value->kind == VALUE_NIL ? 204 : 200};
     const char *wrong = NULL;
     reply_put_common(request, lines);
@@ -183,114 +184,107 @@ static const char *answer_with(request_t *request, const value_t *value) {
     return NULL;
 }
 
-static void answer_result(visit_t *visit, lua_State *L, int nresults) {
-    request_t *request = visit->request;
+static void answer_result(page_t *page, lua_State *L, int nresults) {
+    request_t *request = page->request;
     sandbox_fault_t fault = {.err = ERR_BAD_RESULT, .file = "routes.lua"};
     value_t value = {.kind = VALUE_NIL};
     int first = lua_gettop(L) - nresults + 1;
     if (nresults && value_pack(L, first, &request->exchange->arena, &LIMITS, &value, fault.text,
                         sizeof fault.text) != 0) {
-        fail(visit, &fault);
+        fail(page, &fault);
         return;
     }
     const char *wrong = answer_with(request, &value);
     if (!wrong) return;
     snprintf(fault.text, sizeof fault.text, "%s", wrong);
-    fail(visit, &fault);
+    fail(page, &fault);
 }
 
 /* The edition may have been dropped meanwhile: then nobody is charged. */
-static tenant_t *tenant_of(const visit_t *visit) {
-    const request_t *request = visit->request;
+static tenant_t *tenant_of(const page_t *page) {
+    const request_t *request = page->request;
     return tenants_find(request->app->services->tenants, request->settings->slug);
 }
 
-static void begin_charge(visit_t *visit) {
-    tenant_t *tenant = tenant_of(visit);
-    visit->began_ns = clock_mono_ns();
+static void begin_charge(page_t *page) {
+    tenant_t *tenant = tenant_of(page);
+    page->began_ns = clock_mono_ns();
     if (tenant) tenant_enter(tenant);
 }
 
-static void end_charge(visit_t *visit) {
-    tenant_t *tenant = tenant_of(visit);
-    if (tenant) tenant_leave(tenant, clock_mono_ns() - visit->began_ns);
+static void end_charge(page_t *page) {
+    tenant_t *tenant = tenant_of(page);
+    if (tenant) tenant_leave(tenant, clock_mono_ns() - page->began_ns);
+}
+
+static page_t *page_of(const task_t *task) {
+    return ((request_t *)task_user(task))->page;
 }
 
 static void on_enter(task_t *task) {
-    visit_t *visit = task_user(task);
-    if (!visit->starting) begin_charge(visit);
+    page_t *page = page_of(task);
+    if (!page->starting) begin_charge(page);
 }
 
 static void on_leave(task_t *task) {
-    visit_t *visit = task_user(task);
-    if (!visit->starting) end_charge(visit);
+    page_t *page = page_of(task);
+    if (!page->starting) end_charge(page);
 }
 
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
-    visit_t *visit = task_user(task);
-    request_t *request = visit->request;
+    request_t *request = task_user(task);
+    page_t *page = request->page;
     sandbox_fault_t fault = {0};
     request->task = NULL;
     request->waited_ns = task_waited_ns(task, "");
     if (end == TASK_OK) {
-        answer_result(visit, L, nresults);
+        answer_result(page, L, nresults);
     } else if (end == TASK_TIMEOUT) {
         reply_problem(request, ERR_TIMEOUT, NULL);
     } else if (end != TASK_CANCELLED) {
         sandbox_task_fault(task, error, &fault);
-        if (is_budget(fault.err)) site_killed(visit->site);
-        fail(visit, &fault);
+        if (is_budget(fault.err)) site_killed(page->site);
+        fail(page, &fault);
     }
-    site_leave(visit->site);
+    site_leave(page->site);
 }
 
 /* The body as plain data; what is not JSON is simply not there. */
-static void read_json(visit_t *visit) {
-    exchange_t *exchange = visit->request->exchange;
+static void read_json(page_t *page) {
+    exchange_t *exchange = page->request->exchange;
     char why[120];
-    visit->has_json = exchange->body.len && value_parse(exchange->body, &exchange->arena, &LIMITS,
-                                                false, &visit->json, why, sizeof why) == 0;
+    page->has_json = exchange->body.len && value_parse(exchange->body, &exchange->arena, &LIMITS,
+                                               false, &page->json, why, sizeof why) == 0;
 }
 
-static void start_visit(visit_t *visit) {
+static void start_page(page_t *page) {
     static const task_ops_t OPS = {.done = on_done, .enter = on_enter, .leave = on_leave};
-    request_t *request = visit->request;
-    site_t *site = visit->site;
+    request_t *request = page->request;
+    site_t *site = page->site;
     uint64_t latest = loop_now(request->exchange->loop) + SHOP_MS;
     task_options_t options = {.ops = &OPS,
-        .user = visit,
+        .user = request,
         .request_id = request->id,
         .budget_waits = SHOP_CALLS_MAX,
         .deadline_ms = latest < request->deadline_ms ? latest : request->deadline_ms};
     sandbox_fault_t fault = {0};
     bool alive;
     task_t *task = routes_start(
-        site->routes, request->match.route, &options, push_arguments, visit, &alive, &fault);
+        site->routes, request->match.route, &options, push_arguments, page, &alive, &fault);
     if (alive) request->task = task;
     if (task) return;
     if (is_budget(fault.err)) site_killed(site);
-    fail(visit, &fault);
+    fail(page, &fault);
     site_leave(site);
 }
 
-/* It is inside the site already, because its route is the site's. */
-static void start(request_t *request) {
-    visit_t *visit = arena_zalloc(&request->exchange->arena, sizeof *visit);
-    if (!visit) {
-        reply_problem(request, ERR_NO_MEMORY, NULL);
-        site_leave(request->site);
-        return;
-    }
-    *visit = (visit_t){.request = request, .site = request->site, .starting = true};
-    read_json(visit);
-    begin_charge(visit);
-    start_visit(visit);
-    end_charge(visit);
-    visit->starting = false;
-}
-
-request_t *tenant_routes_request(void *user) {
-    return ((visit_t *)user)->request;
+static void start(page_t *page) {
+    read_json(page);
+    page->starting = true;
+    begin_charge(page);
+    start_page(page);
+    end_charge(page);
+    page->starting = false;
 }
 
 /* What the tenant would have answered is not known, so this is no 404. */
@@ -306,9 +300,9 @@ static bool is_full(const site_t *site, const request_t *request) {
 
 static void through_gate(request_t *request, bool passed) {
     if (passed)
-        start(request);
+        start(request->page);
     else
-        site_leave(request->site);
+        site_leave(request->page->site);
 }
 
 static void enter(gate_t *gate, request_t *request, site_t *site) {
@@ -317,8 +311,13 @@ static void enter(gate_t *gate, request_t *request, site_t *site) {
         reply_problem(request, ERR_BUSY, NULL);
         return;
     }
+    request->page = arena_zalloc(&request->exchange->arena, sizeof *request->page);
+    if (!request->page) {
+        reply_problem(request, ERR_NO_MEMORY, NULL);
+        return;
+    }
+    *request->page = (page_t){.request = request, .site = site};
     site_enter(site);
-    request->site = site;
     gate_enter(gate, request, through_gate);
 }
 

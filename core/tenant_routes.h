@@ -8,7 +8,5 @@
 /* Runs the tenant's route for the request's method and path. False when the tenant has none; then nothing was
    answered, and request->match tells whether the path is one of the tenant's with other methods. */
 bool tenant_routes_run(sites_t *sites, gate_t *gate, request_t *request);
-/* The request behind the user of a task that tenant_routes_run started. */
-request_t *tenant_routes_request(void *user);
 
 #endif

@@ -3,11 +3,12 @@
 #include "background.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "changes.h"
 #include "channel.h"
 #include "confine.h"
+#include "launch.h"
 #include "loader.h"
 #include "net/listener.h"
+#include "resolve.h"
 #include "seed.h"
 #include "server.h"
 #include "watchdog.h"
@@ -151,7 +152,7 @@ static void on_bundle(void *data, bundle_t *bundle, const char *why) {
     if (!bundle)
         snprintf(text, sizeof text, "%s", why);
     else
-        app_new(&worker->services, bundle, &worker->built, text, sizeof text);
+        launch(&worker->services, bundle, &worker->built, text, sizeof text);
     order_done(order, worker->built ? NULL : text);
 }
 
@@ -161,7 +162,8 @@ static void on_edition(void *data, edition_t *edition, const char *why) {
     int err = edition ? tenants_swap(worker->services.tenants, edition) : 0;
     if (edition && !err && worker->seeding) seed_one(worker->seed, order->tenant);
     if (edition && !err && order->change[0])
-        changes_add(&worker->services, order->tenant, order->change, order->before, order->hash);
+        changes_add(
+            &worker->services.changes, order->tenant, order->change, order->before, order->hash);
     order_done(order, !edition ? why : err ? err_text(err) : NULL);
     edition_unref(edition);
 }
@@ -226,7 +228,7 @@ static void on_message(void *data, const message_t *message) {
     else if (strcmp(message->verb, "accept") == 0)
         accept_socket(worker, message);
     else if (strcmp(message->verb, "settings") == 0)
-        server_forget_tenants(worker->server);
+        resolve_forget(worker->services.resolve);
     else if (strcmp(message->verb, "drain") == 0)
         drain(worker);
 }

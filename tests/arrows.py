@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""arrows.py: reads the includes and fails when an arrow between rooms points up."""
+"""arrows.py: reads the includes and fails when an arrow between rooms points up, or joiners go in a circle."""
 import glob
+import graphlib
 import os
 import re
 import sys
@@ -28,11 +29,14 @@ LIBRARIES = {
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 
+def includes_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+        return INCLUDE.findall(source.read())
+
+
 def faults(path):
     room = os.path.dirname(path)
-    with open(os.path.join(ROOT, path), encoding="utf-8") as source:
-        includes = INCLUDE.findall(source.read())
-    for kind, name in includes:
+    for kind, name in includes_of(path):
         if kind == "<":
             for library, rooms in LIBRARIES.items():
                 if name.startswith(library) and room not in rooms:
@@ -45,10 +49,24 @@ def faults(path):
                 yield f"{path}: \"{name}\" is not for bindings"
 
 
+def circles(files):
+    """A joiner is a .c with its .h: the joiners that one includes, and those that they include, never include it."""
+    nouns = {os.path.splitext(path)[0]: set() for path in files if os.path.dirname(path) == "core"}
+    for path in files:
+        noun = os.path.splitext(path)[0]
+        if noun in nouns:
+            seen = {f"core/{os.path.splitext(name)[0]}" for _, name in includes_of(path)}
+            nouns[noun] |= seen & nouns.keys() - {noun}
+    try:
+        graphlib.TopologicalSorter(nouns).prepare()
+    except graphlib.CycleError as circle:
+        yield "a circle, each included by the next: " + " ".join(circle.args[1])
+
+
 def main():
     files = [os.path.relpath(name, ROOT) for pattern in ("core/**/*.[ch]", "bindings/**/*.[ch]")
              for name in glob.glob(os.path.join(ROOT, pattern), recursive=True)]
-    found = [fault for path in sorted(files) for fault in faults(path)]
+    found = [fault for path in sorted(files) for fault in faults(path)] + list(circles(files))
     print("\n".join(found) if found else f"{len(files)} files, every arrow points down")
     return 1 if found else 0
 

@@ -1,5 +1,4 @@
 /* test_changes.c: swaps of rules wait for a script, each once, and go when it has noted them. */
-#include "changes.h"
 #include "core/whole.h"
 
 static void they_wait_until_they_are_done(void **state) {
@@ -10,9 +9,9 @@ static void they_wait_until_they_are_done(void **state) {
                     "['GET /api/waiting'] = function() return json.array(changes.waiting()) end,"
                     "['GET /api/done/:id'] = function(req) changes.done(req.params.id) end"));
     whole_expect(&whole, 200, "GET /api/waiting", NULL, "\r\n\r\n[]");
-    changes_add(&whole.services, "acme", "id-1", "old", "new");
-    changes_add(&whole.services, "acme", "id-1", "old", "new");
-    changes_add(&whole.services, "tokyo", "id-2", "", "first");
+    changes_add(&whole.services.changes, "acme", "id-1", "old", "new");
+    changes_add(&whole.services.changes, "acme", "id-1", "old", "new");
+    changes_add(&whole.services.changes, "tokyo", "id-2", "", "first");
     whole_expect(&whole, 200, "GET /api/waiting", NULL,
         "[{\"after\":\"new\",\"before\":\"old\",\"id\":\"id-1\",\"tenant\":\"acme\"},"
         "{\"after\":\"first\",\"id\":\"id-2\",\"tenant\":\"tokyo\"}]");
@@ -31,9 +30,9 @@ static void there_are_not_too_many(void **state) {
     char id[20];
     for (int i = 0; i < CHANGES_MOST + 1; i++) {
         snprintf(id, sizeof id, "id-%d", i);
-        changes_add(&whole.services, "acme", id, "old", "new");
+        changes_add(&whole.services.changes, "acme", id, "old", "new");
     }
-    assert_int_equal(whole.services.nchanges, CHANGES_MOST);
+    assert_int_equal(whole.services.changes.count, CHANGES_MOST);
     whole_expect(&whole, 200, "GET /api/count", NULL, "\r\n\r\n100");
     whole_stop(&whole);
 }

@@ -9,8 +9,7 @@ static head_t head;
 
 static void expect(const char *address, const char *scheme) {
     span_t found_address, found_scheme;
-    snprintf(head.config.trusted_proxies, sizeof head.config.trusted_proxies, TRUSTED);
-    proxy_client(&head.config, &head.exchange, &found_address, &found_scheme);
+    proxy_client(SPAN(TRUSTED), &head.exchange, &found_address, &found_scheme);
     head_equal(found_address, address);
     head_equal(found_scheme, scheme);
     head_destroy(&head);

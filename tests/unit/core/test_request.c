@@ -1,57 +1,6 @@
-/* test_request.c: the slots that name requests, and what a head says of one. */
+/* test_request.c: what a head says of a request. */
 #include "core/head.h"
 #include "base/err.h"
-#include <math.h>
-#include <stdlib.h>
-
-static void a_slot_is_found_until_it_is_given_back(void **state) {
-    (void)state;
-    request_slots_t slots;
-    request_t one = {0}, two = {0};
-    request_slots_create(&slots);
-    assert_int_equal(request_slots_take(&slots, &one), 0);
-    assert_int_equal(request_slots_take(&slots, &two), 0);
-    assert_ptr_equal(request_slots_find(&slots, one.handle), &one);
-    double old = one.handle;
-    request_slots_give(&slots, &one);
-    assert_null(request_slots_find(&slots, old));
-    assert_int_equal(request_slots_take(&slots, &one), 0);
-    assert_true(one.handle != old);
-    assert_null(request_slots_find(&slots, old));
-    assert_ptr_equal(request_slots_find(&slots, one.handle), &one);
-    assert_ptr_equal(request_slots_find(&slots, two.handle), &two);
-    request_slots_destroy(&slots);
-}
-
-static void any_number_may_be_asked_for(void **state) {
-    static const double NUMBERS[] = {
-        -1, 0.5, 65535, 1e18, 1e300, -1e300, 4294967296.0 * 65536, INFINITY, NAN};
-    (void)state;
-    request_slots_t slots;
-    request_t one = {0}, two = {0};
-    request_slots_create(&slots);
-    assert_null(request_slots_find(&slots, 0));
-    assert_int_equal(request_slots_take(&slots, &one), 0);
-    request_slots_give(&slots, &one);
-    assert_int_equal(request_slots_take(&slots, &two), 0);
-    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
-        assert_null(request_slots_find(&slots, NUMBERS[i]));
-    request_slots_destroy(&slots);
-}
-
-static void there_are_65536_slots(void **state) {
-    (void)state;
-    request_slots_t slots;
-    request_t *requests = calloc(65537, sizeof *requests);
-    request_slots_create(&slots);
-    for (int i = 0; i < 65536; i++)
-        assert_int_equal(request_slots_take(&slots, &requests[i]), 0);
-    assert_int_equal(request_slots_take(&slots, &requests[65536]), ERR_BUSY);
-    request_slots_give(&slots, &requests[77]);
-    assert_int_equal(request_slots_take(&slots, &requests[65536]), 0);
-    request_slots_destroy(&slots);
-    free(requests);
-}
 
 static const char *id_of(head_t *head, const char *sent) {
     head_create(head, "192.0.2.1", "X-Request-ID", sent, NULL);
@@ -162,9 +111,6 @@ static void a_query_is_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slot_is_found_until_it_is_given_back),
-        cmocka_unit_test(any_number_may_be_asked_for),
-        cmocka_unit_test(there_are_65536_slots),
         cmocka_unit_test(a_request_id_is_echoed_when_it_is_harmless),
         cmocka_unit_test(a_trace_is_taken_or_made),
         cmocka_unit_test(a_session_comes_from_header_or_cookie),

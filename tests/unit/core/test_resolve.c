@@ -102,7 +102,7 @@ static void a_forgotten_tenant_is_looked_up_again(void **state) {
     expect_name("old");
     set_text("name", "new");
     expect_name("old");
-    server_forget_tenants(whole.server);
+    resolve_forget(whole.services.resolve);
     expect_name("new");
 }
 
@@ -115,7 +115,7 @@ static void a_lookup_that_was_overtaken_does_not_stay(void **state) {
     whole_send(&whole, &early, "acme", "GET /api/name", NULL);
     RIG_UNTIL(&whole.rig, lookups() == 1);
     set_text("name", "new");
-    server_forget_tenants(whole.server);
+    resolve_forget(whole.services.resolve);
     hold(false);
     assert_int_equal(whole_await(&whole, &early), 200);
     expect_name("new");
@@ -128,7 +128,7 @@ static void without_its_store_a_known_tenant_is_served(void **state) {
     expect_name("known");
     for (size_t i = 0; i < sizeof MODES / sizeof *MODES; i++) {
         set_text("mode", MODES[i]);
-        server_forget_tenants(whole.server);
+        resolve_forget(whole.services.resolve);
         int before = lookups();
         expect_name("known");
         expect_name("known");
@@ -148,7 +148,7 @@ static void without_its_store_an_unknown_tenant_is_unavailable(void **state) {
     set_text("mode", "none");
     whole_expect(&whole, 404, "GET /api/name", NULL, "not_found");
     set_text("mode", "");
-    server_forget_tenants(whole.server);
+    resolve_forget(whole.services.resolve);
     expect_name("none");
 }
 
@@ -174,7 +174,8 @@ static void a_lookup_ends_with_the_server(void **state) {
 
 static int found_count, found_err;
 
-static void on_found(request_t *request, int err) {
+static void on_found(void *data, request_t *request, int err) {
+    (void)data;
     found_count++;
     found_err = err;
     settings_unref(request->settings);
@@ -183,7 +184,7 @@ static void on_found(request_t *request, int err) {
 
 static void ask(resolve_t *resolve, const char *host) {
     exchange_t exchange = {.host = span_of(host)};
-    request_t request = {.exchange = &exchange, .server = whole.server};
+    request_t request = {.exchange = &exchange};
     list_init(&request.waiting);
     resolve_request(resolve, &request);
 }
@@ -191,7 +192,7 @@ static void ask(resolve_t *resolve, const char *host) {
 /* Hosts are the clients' choice. Those longest unused go, so that a shop that is asked for stays. */
 static void strangers_do_not_push_out_a_shop(void **state) {
     (void)state;
-    resolve_t *resolve = resolve_new(&whole.services, on_found);
+    resolve_t *resolve = resolve_new(&whole.services, on_found, NULL);
     ask(resolve, "acme");
     int before = lookups();
     set_text("mode", "none");

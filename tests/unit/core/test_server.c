@@ -275,7 +275,7 @@ static void no_memory_costs_one_request(void **state) {
         if (status != 409 && status != 500 && status != 503) fail_msg("%s", whole.client.got);
         vm->fail_after = -1;
         whole_expect(&whole, 409, "GET /api/problem", NULL, "{\"code\":\"/api/problem\"}");
-        server_forget_tenants(whole.server);
+        resolve_forget(whole.services.resolve);
     }
     assert_true(refused > 10);
     whole_stop(&whole);

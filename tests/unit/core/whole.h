@@ -4,6 +4,8 @@
 #define PERIGEE_TEST_WHOLE_H
 #include "net/rig.h"
 #include "core/folder.h"
+#include "launch.h"
+#include "resolve.h"
 #include "server.h"
 #include <ctype.h>
 
@@ -46,7 +48,7 @@ static inline app_t *whole_load(whole_t *whole, const char *main, char *why, siz
     folder_write(whole->folder, "scripts/main.lua", main);
     folder_path(path, whole->folder, "scripts");
     if (bundle_read_folder(path, &bundle, why, size) != 0) return NULL;
-    app_new(&whole->services, bundle, &app, why, size);
+    launch(&whole->services, bundle, &app, why, size);
     return app;
 }
 

@@ -1,4 +1,4 @@
-/* test_app.c: what main.lua may declare, what is refused with a sentence, and when an edition goes. */
+/* test_launch.c: what main.lua may declare, what is refused with a sentence, and when an edition goes. */
 #include "core/whole.h"
 #include "background.h"
 
