@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/number.h"
 #include "lua/decimal.h"
-#include "lua/json.h"
 
 #define CODES_MAX 100
 
@@ -33,10 +33,10 @@ static span_t keep(reader_t *reader, span_t text) {
 /* A text as it is; a number, exact or not, as JSON writes it. Takes the value from the top. */
 static span_t take_text(reader_t *reader) {
     lua_State *L = reader->L;
-    char number[JSON_NUMBER];
+    char number[NUMBER_TEXT];
     span_t text = {NULL, 0};
     if (lua_type(L, -1) == LUA_TNUMBER) {
-        json_number_text(lua_tonumber(L, -1), number);
+        number_text(lua_tonumber(L, -1), number);
         text = span_of(number);
     } else if (lua_type(L, -1) == LUA_TSTRING) {
         text.ptr = lua_tolstring(L, -1, &text.len);

@@ -5,6 +5,7 @@
 #include "detach.h"
 #include "lua/await.h"
 #include "lua/json.h"
+#include "lua/json_mark.h"
 #include "req.h"
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "field.h"
-#include "lua/json.h"
+#include "lua/json_encode.h"
 #include "traffic.h"
 #include <math.h>
 

@@ -15,8 +15,8 @@ ALLOWED = {
     "core/tenant": {"tenant", "lua", "base"},
 }
 # What a binding sees of the Lua room: the door, values and the VM it registers in; neither HTTP nor tenants.
-BINDING_LUA = {"lua/await.h", "lua/value.h", "lua/vm.h", "lua/task.h", "lua/json.h", "lua/decimal.h",
-               "lua/inbox.h"}
+BINDING_LUA = {"lua/await.h", "lua/value.h", "lua/vm.h", "lua/task.h", "lua/json.h", "lua/json_encode.h",
+               "lua/decimal.h", "lua/inbox.h"}
 LIBRARIES = {
     "llhttp.h": {"core/net"},
     "yyjson.h": {"core/lua", "core/tenant", "core"},

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include "base/err.h"
+#include "base/number.h"
 #include "lua/decimal.h"
-#include "lua/json.h"
+#include "lua/json_encode.h"
 #include "postgres/array.h"
 #include "postgres/mark.h"
 
@@ -34,7 +35,7 @@ static void write_number(lua_State *L, int index, buf_t *out) {
     else if (isinf(number))
         buf_text(out, number > 0 ? "Infinity" : "-Infinity");
     else
-        json_number(out, number);
+        number_put(out, number);
 }
 
 static int write_json(lua_State *L, int index, buf_t *out, fault_t *fault) {

@@ -3,9 +3,9 @@
 
 #include <lauxlib.h>
 #include "lua/await.h"
-#include "lua/json.h"
 #include "lua/vm.h"
 #include "base/err.h"
+#include "base/number.h"
 
 enum { TEXT_MOST = 1000 };
 #define EXPONENT_MOST INT64_C(999999999)
@@ -132,10 +132,10 @@ bool decimal_at(lua_State *L, int index, span_t *text) {
 }
 
 /* A decimal, a number or a number's text; the room holds a number's own text. */
-static bool read_number(lua_State *L, int index, char room[JSON_NUMBER], span_t *text) {
+static bool read_number(lua_State *L, int index, char room[NUMBER_TEXT], span_t *text) {
     if (decimal_at(L, index, text)) return true;
     if (lua_type(L, index) == LUA_TNUMBER) {
-        json_number_text(lua_tonumber(L, index), room);
+        number_text(lua_tonumber(L, index), room);
         *text = span_of(room);
     } else if (lua_type(L, index) == LUA_TSTRING) {
         text->ptr = lua_tolstring(L, index, &text->len);
@@ -146,7 +146,7 @@ static bool read_number(lua_State *L, int index, char room[JSON_NUMBER], span_t 
 }
 
 static int l_new(lua_State *L) {
-    char room[JSON_NUMBER];
+    char room[NUMBER_TEXT];
     span_t text;
     luaL_checkany(L, 1);
     if (!read_number(L, 1, room, &text)) {
@@ -164,7 +164,7 @@ static int l_is(lua_State *L) {
 }
 
 static int compare_arguments(lua_State *L) {
-    char rooms[2][JSON_NUMBER];
+    char rooms[2][NUMBER_TEXT];
     span_t texts[2];
     for (int i = 0; i < 2; i++) {
         if (!read_number(L, i + 1, rooms[i], &texts[i])) {

@@ -1,4 +1,4 @@
-/* json.c: reads JSON straight onto a Lua stack, marks lists and objects, and is the module json of trusted scripts. */
+/* json.c: reads JSON straight onto a Lua stack, and is the module json of trusted scripts. */
 #include "lua/json.h"
 
 #include <stdio.h>
@@ -7,36 +7,16 @@
 #include "base/err.h"
 #include "lua/await.h"
 #include "lua/decimal.h"
+#include "lua/json_encode.h"
+#include "lua/json_mark.h"
 #include "lua/task.h"
 
 enum { BUFFER_KEPT = 1 << 20 };
-
-/* Marks */
-
-static void set_mark(lua_State *L, int ref) {
-    if (ref == 0) return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-    lua_setmetatable(L, -2);
-}
-
-void json_mark(lua_State *L, bool list) {
-    const vm_t *vm = vm_of(L);
-    set_mark(L, list ? vm->array_mt : vm->object_mt);
-}
-
-char json_marked(lua_State *L, int index) {
-    const vm_t *vm = vm_of(L);
-    if (vm->array_at == NULL || !lua_getmetatable(L, index)) return 0;
-    const void *mark = lua_topointer(L, -1);
-    lua_pop(L, 1);
-    return mark == vm->array_at ? 'l' : mark == vm->object_at ? 'o' : 0;
-}
 
 /* Decoding */
 
 typedef struct decoder {
     yyjson_val *root;
-    int array_mt, object_mt;
     const char *what; /* why not, when it is not an allocation that failed */
 } decoder_t;
 
@@ -70,7 +50,7 @@ static bool push_number(decoder_t *dec, lua_State *L, span_t text) {
 static bool push_list(decoder_t *dec, lua_State *L, yyjson_val *list, int depth) {
     size_t n = yyjson_arr_size(list);
     lua_createtable(L, (int)n, 0);
-    set_mark(L, dec->array_mt);
+    json_mark(L, true);
     yyjson_val *item = yyjson_arr_get_first(list);
     for (size_t i = 1; i <= n; i++, item = unsafe_yyjson_get_next(item)) {
         if (!push_value(dec, L, item, depth)) return false;
@@ -81,7 +61,7 @@ static bool push_list(decoder_t *dec, lua_State *L, yyjson_val *list, int depth)
 
 static bool push_object(decoder_t *dec, lua_State *L, yyjson_val *object, int depth) {
     lua_createtable(L, 0, (int)yyjson_obj_size(object));
-    set_mark(L, dec->object_mt);
+    json_mark(L, false);
     yyjson_obj_iter iter = yyjson_obj_iter_with(object);
     for (yyjson_val *name; (name = yyjson_obj_iter_next(&iter)) != NULL;) {
         lua_pushlstring(L, unsafe_yyjson_get_str(name), unsafe_yyjson_get_len(name));
@@ -131,8 +111,7 @@ static int fault(int err, const char *what, char *why, size_t size) {
 }
 
 static int push_document(lua_State *L, yyjson_doc *doc, char *why, size_t size) {
-    const vm_t *vm = vm_of(L);
-    decoder_t dec = {yyjson_doc_get_root(doc), vm->array_mt, vm->object_mt, NULL};
+    decoder_t dec = {yyjson_doc_get_root(doc), NULL};
     int top = lua_gettop(L);
     int status = vm_call(L, push_root, &dec);
     if (status == 0 && dec.what == NULL) return 0;
@@ -223,14 +202,6 @@ static int l_is_array(lua_State *L) {
     return 1;
 }
 
-static int make_mark(lua_State *L, const char *name, const void **at) {
-    lua_newtable(L);
-    *at = lua_topointer(L, -1);
-    lua_pushstring(L, name);
-    lua_setfield(L, -2, "__name");
-    return luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
 static void push_encoder(lua_State *L) {
     buf_create(lua_newuserdata(L, sizeof(buf_t)));
     lua_newtable(L);
@@ -243,9 +214,7 @@ static void push_encoder(lua_State *L) {
 int luaopen_json(lua_State *L) {
     static const luaL_Reg functions[] = {{"decode", l_decode}, {"array", l_array},
         {"object", l_object}, {"is_array", l_is_array}, {NULL, NULL}};
-    vm_t *vm = vm_of(L);
-    vm->array_mt = make_mark(L, "json.array", &vm->array_at);
-    vm->object_mt = make_mark(L, "json.object", &vm->object_at);
+    json_mark_open(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     push_encoder(L);

@@ -1,10 +1,12 @@
 /* json_encode.c: writes a Lua value as JSON straight from the stack into a buffer, with raw access only. */
+#include "lua/json_encode.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/number.h"
 #include "lua/decimal.h"
-#include "lua/json.h"
+#include "lua/json_mark.h"
 #include "lua/place.h"
 #include "lua/vm.h"
 
@@ -118,35 +120,10 @@ static int put_string(encoder_t *enc, span_t text) {
 
 /* Numbers */
 
-static bool is_whole(double number) {
-    return number == floor(number) && fabs(number) <= 9007199254740992.0;
-}
-
-void json_number_text(double number, char out[JSON_NUMBER]) {
-    if (is_whole(number)) {
-        snprintf(out, JSON_NUMBER, "%lld", (long long)number);
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, JSON_NUMBER, "%.*g", digits, number);
-        if (strtod(out, NULL) == number) return;
-    }
-}
-
-void json_number(buf_t *out, double number) {
-    char text[JSON_NUMBER];
-    if (is_whole(number)) {
-        buf_i64(out, (int64_t)number);
-        return;
-    }
-    json_number_text(number, text);
-    buf_text(out, text);
-}
-
 static int put_number(encoder_t *enc) {
     double number = lua_tonumber(enc->L, -1);
     if (!isfinite(number)) return refuse(enc, ERR_INVALID, "a number is not finite");
-    json_number(enc->out, number);
+    number_put(enc->out, number);
     return 0;
 }
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 #include <lauxlib.h>
-#include "lua/json.h"
+#include "lua/json_encode.h"
 #include "lua/task.h"
 
 enum { FIELDS_MOST = 64, LINE_MOST = 16384 };

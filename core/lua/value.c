@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include "base/err.h"
 #include "lua/decimal.h"
-#include "lua/json.h"
+#include "lua/json_mark.h"
 #include "lua/place.h"
 
 enum { DEPTH_MOST = 128 };

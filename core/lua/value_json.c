@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <yyjson.h>
 #include "base/err.h"
-#include "lua/json.h"
+#include "base/number.h"
+#include "lua/json_encode.h"
 #include "lua/value.h"
 
 typedef struct reader {
@@ -178,7 +179,7 @@ void value_json(buf_t *buf, const value_t *value) {
         buf_i64(buf, value->integer);
         return;
     case VALUE_NUMBER:
-        json_number(buf, value->number);
+        number_put(buf, value->number);
         return;
     case VALUE_STRING:
         buf_json(buf, value->string);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "lua/json.h"
+#include "lua/json_encode.h"
 #include "lua/value.h"
 #include "lua/vm.h"
 

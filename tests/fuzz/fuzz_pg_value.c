@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
-#include "lua/json.h"
+#include "lua/json_encode.h"
 #include "lua/vm.h"
 #include "postgres/array.h"
 #include "postgres/cell.h"

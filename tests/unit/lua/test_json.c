@@ -1,6 +1,7 @@
 /* test_json.c: JSON to Lua and back: exact numbers, marks, order, limits, and refusals that name the place. */
 #include "lua/bench.h"
 #include "lua/json.h"
+#include "lua/json_encode.h"
 
 static void expect_round(bench_t *bench, const char *in, const char *out) {
     char script[512];
