@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 from lib import engines  # noqa: E402
 from lib.case import call  # noqa: E402
 from lib.ledger_case import LedgerServer  # noqa: E402
+from lib.on_engine import migrate  # noqa: E402
 from lib.postgres import Single  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
 from lib.server import Server  # noqa: E402
@@ -110,8 +111,7 @@ class Postgres:
         self.settings = {"postgres_url": self.postgres.url_at(self.proxy.where()),
                          "postgres_connect_ms": self.deadline_ms, "postgres_query_ms": self.deadline_ms}
         self.faults = faults_of(self.postgres.node, self.proxy)
-        server = LedgerServer(postgres_url=self.postgres.url).migrated()
-        server.remove()
+        migrate(postgres_url=self.postgres.url)
 
     def close(self):
         self.postgres.close()

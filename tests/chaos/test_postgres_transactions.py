@@ -7,44 +7,39 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
-from lib.ledger_case import LONG, OnOne  # noqa: E402
+from lib.fault_case import LONG, new_name  # noqa: E402
+from lib.ledger_case import PATIENT, LedgerByProxy  # noqa: E402
 from lib.pg import PgError  # noqa: E402
 from lib.server import eventually  # noqa: E402
 
 
-class AtCommit(OnOne):
+class AtCommit(LedgerByProxy):
     """The server waits for a replica that never comes: a COMMIT has happened and is not answered."""
 
     def hold_commits(self, held):
-        self.postgres.node.set("synchronous_standby_names", "nobody" if held else None)
+        self.engine.node.set("synchronous_standby_names", "nobody" if held else None)
 
     def waiting(self):
-        return int(self.postgres.one("select count(*) from pg_stat_activity where wait_event = 'SyncRep'"))
+        return int(self.engine.one("select count(*) from pg_stat_activity where wait_event = 'SyncRep'"))
 
     def cut_at_commit(self, end):
         """Ends the connections of payments that wait within their COMMIT."""
-        with self.payers(4) as payers:
-            self.more(payers)
+        def fault():
             self.hold_commits(True)
             eventually(self.waiting, "a COMMIT waits")
             end()
-            self.ended(payers, 4)
-            self.hold_commits(False)
-            self.more(payers)
-        self.await_service()
-        self.settle(payers)
-        self.check_bounds()
+        self.under_load(fault, lambda: self.hold_commits(False), everything=False, count=4)
 
     def test_the_connection_goes(self):
         self.cut_at_commit(self.proxy.hang_up)
 
     def test_the_session_is_ended(self):
-        self.cut_at_commit(lambda: self.postgres.node.end_sessions("usename = 'perigee'"))
+        self.cut_at_commit(lambda: self.engine.node.end_sessions("usename = 'perigee'"))
 
     def test_the_server_dies(self):
         def die():
-            self.postgres.node.kill()
-            self.postgres.node.start()
+            self.engine.node.kill()
+            self.engine.node.start()
         self.cut_at_commit(die)
 
     def test_nothing_happens(self):
@@ -52,9 +47,7 @@ class AtCommit(OnOne):
         self.cut_at_commit(lambda: None)
 
 
-class InTransaction(OnOne):
-    """The connection goes, or another transaction gets in the way, in the middle of one."""
-
+class Transfers(LedgerByProxy):
     # Deadlocks are found well before the statements' own deadlines.
     options = {"settings": ["deadlock_timeout = 50ms"]}
 
@@ -71,14 +64,19 @@ class InTransaction(OnOne):
     def transfer(self, **body):
         return self.call("POST", "/api/probe/transfer", json={"from": 1, "to": 2, **body})
 
-    def within(self, fault, ms=3000):
+
+class InTransaction(Transfers):
+    """The connection goes, or another transaction gets in the way, in the middle of one."""
+
+    def within(self, fault):
         """Does something while a transaction waits between its two statements; its answer."""
-        answers = []
+        answers, gate = [], new_name()
         waits = self.server.log().count("probe_waits")
-        thread = threading.Thread(target=lambda: answers.append(self.transfer(ms=ms)))
+        thread = threading.Thread(target=lambda: answers.append(self.transfer(gate=gate)))
         thread.start()
         eventually(lambda: self.server.log().count("probe_waits") > waits, "the transaction is open")
         fault()
+        self.expect(204, "PUT", "/api/probe/open/" + gate)
         thread.join()
         return answers[0]
 
@@ -91,7 +89,7 @@ class InTransaction(OnOne):
         eventually(lambda: not self.query("select 1 from pg_stat_activity where state like 'idle in transaction%'"),
                    "no transaction is left open")
         self.assertEqual(self.units(), before)
-        self.assertEqual(eventually(lambda: self.moved(), "transfers work"), True)
+        self.assertEqual(eventually(self.moved, "transfers work"), True)
         self.assertEqual(sum(self.units()), sum(before))
         self.check_bounds()
 
@@ -106,13 +104,38 @@ class InTransaction(OnOne):
         self.broken(self.proxy.refuse, self.proxy.open)
 
     def test_killed(self):
-        self.broken(self.postgres.node.kill, self.postgres.node.start)
+        self.broken(self.engine.node.kill, self.engine.node.start)
 
     def test_hangs(self):
-        self.broken(self.postgres.node.pause, self.postgres.node.resume)
+        self.broken(self.engine.node.pause, self.engine.node.resume)
 
     def test_silent(self):
         self.broken(self.proxy.silent, self.proxy.open)
+
+    def test_a_lock_that_another_holds(self):
+        """Waits end by their deadlines; nothing happens later that was refused."""
+        with self.engine.node.client("perigee") as other:
+            self.under_load(
+                lambda: other.query("begin; lock table payment_transactions in access exclusive mode"),
+                lambda: other.query("rollback"), everything=False, count=4)
+
+    def test_a_statement_that_takes_too_long(self):
+        """Its deadline ends it, at the server too, and whoever shares its connection goes on."""
+        with self.clients(4) as payers:
+            self.more(payers)
+            for _ in range(3):
+                self.check_refused(self.call("GET", "/api/probe/nap?seconds=60"))
+            self.more(payers)
+        self.assertEqual(payers.faults, [])
+        eventually(lambda: not self.query("select 1 from pg_stat_activity where query like '%pg_sleep%'"
+                                          " and state = 'active' and usename = 'perigee'"), "the server has stopped it")
+        self.settle(payers)
+
+
+class InEachOthersWay(Transfers):
+    """Nothing but the server itself ends what takes too long."""
+
+    settings = PATIENT
 
     def crossing(self, rounds=3 if not LONG else 20, **options):
         """Transfers there and back at the same time."""
@@ -140,44 +163,19 @@ class InTransaction(OnOne):
         self.assertEqual(set(self.crossing(retry=20, isolation="serializable")), {200})
         self.assertLessEqual(set(self.crossing(isolation="serializable")), {200, 409})
 
-    def test_a_lock_that_another_holds(self):
-        """Waits end by their deadlines; nothing happens later that was refused."""
-        with self.postgres.node.client("perigee") as other, self.payers(4) as payers:
-            self.more(payers)
-            other.query("begin; lock table payment_transactions in access exclusive mode")
-            self.ended(payers, 4)
-            self.check_unrelated()
-            other.query("rollback")
-            self.more(payers)
-        self.await_service()
-        self.settle(payers)
-        self.check_bounds()
-
-    def test_a_statement_that_takes_too_long(self):
-        """Its deadline ends it, at the server too, and whoever shares its connection goes on."""
-        with self.payers(4) as payers:
-            self.more(payers)
-            for _ in range(3):
-                self.check_refused(self.call("GET", "/api/probe/nap?seconds=60"))
-            self.more(payers)
-        self.assertEqual(payers.faults, [])
-        eventually(lambda: not self.query("select 1 from pg_stat_activity where query like '%pg_sleep%'"
-                                          " and state = 'active' and usename = 'perigee'"), "the server has stopped it")
-        self.settle(payers)
-
     def test_the_servers_own_timeout(self):
         with self.assertRaises(PgError) as told:
             self.query("set statement_timeout = 1; select pg_sleep(1)")
         self.assertEqual(told.exception.sqlstate, "57014")
-        self.query("alter role perigee set statement_timeout = '200ms'")
+        self.query("alter role perigee set statement_timeout = '2s'")
         try:
-            self.postgres.node.end_sessions()
+            self.proxy.hang_up()
             self.await_service()
             self.check_refused(self.call("GET", "/api/probe/nap?seconds=60"))
-            self.paid()
+            self.keep()
         finally:
             self.query("alter role perigee reset statement_timeout")
-            self.postgres.node.end_sessions()
+            self.proxy.hang_up()
         self.await_service()
 
 

@@ -120,7 +120,7 @@ class Neighbour(Case):
 
     def served(self, load):
         """The neighbour has been served throughout, by the same worker."""
-        self.assertEqual(load.failures, [])
+        self.assertEqual(load.faults, [])
         self.assertTrue(all(load.answers), load.answers)
         self.assertEqual(self.server.worker_pids(), self.pids, self.server.log()[-4000:])
 

@@ -26,13 +26,22 @@ function probe.paid(req)
   return { payments = problem.check(payments, text, name) }
 end
 
--- Moves one unit between two rows in a transaction that waits in between, so that others get in its way.
+-- Until the gate has been opened.
+local function await(tenant, gate)
+  while problem.check(stores.cache.generation(tenant, "probe:" .. gate)) == 0 do problem.check(sleep(20)) end
+end
+
+function probe.open(req)
+  problem.check(stores.cache.bump(req.tenant.id, "probe:" .. req.params.gate))
+end
+
+-- Moves one unit between two rows in a transaction that waits in between: for others to get in its way, or for a gate.
 function probe.transfer(req)
-  local from, to, ms = req.json.from, req.json.to, req.json.ms or 0
+  local from, to, ms, gate = req.json.from, req.json.to, req.json.ms or 0, req.json.gate
   local moved, text, name = pg.transaction({ isolation = req.json.isolation, retry = req.json.retry }, function(tx)
     problem.check(tx.exec("update probe set units = units - 1 where id = $1", from))
     log.warn("probe_waits", { ms = ms }) -- at once in the log, so that a test knows
-    sleep(ms)
+    if gate then await(req.tenant.id, gate) else sleep(ms) end
     problem.check(tx.exec("update probe set units = units + 1 where id = $1", to))
     return true
   end)

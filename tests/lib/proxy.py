@@ -82,6 +82,9 @@ class Proxy:
                 client = listener.accept()[0]
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self.turn:
+                    if self.listener is not listener:
+                        client.close()  # `refuse` came in between, and has ended all that it knew of
+                        return
                     self.accepted += 1
                     quiet = self.mode == "silent"
                     pair = Pair(self, client, None)

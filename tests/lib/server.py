@@ -21,14 +21,14 @@ def free_port():
 
 
 def eventually(condition, what, seconds=60):
-    """Polls until condition() is true; fails with what."""
+    """Polls until condition() is true; fails with what, a text or a function that says it then."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError("did not happen: " + what)
+            raise AssertionError("did not happen: " + (what() if callable(what) else what))
         time.sleep(0.02)
 
 

@@ -9,14 +9,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from lib.case import main  # noqa: E402 pylint: disable=wrong-import-position
 from lib.ledger import Races  # noqa: E402 pylint: disable=wrong-import-position
+from lib.on_engine import migrate  # noqa: E402 pylint: disable=wrong-import-position
 from lib.server import Server  # noqa: E402 pylint: disable=wrong-import-position
-
-
-def migrated(server):
-    done = server.run("migrate")
-    if done.returncode != 0:
-        raise AssertionError(done.stderr)
-    return server
 
 
 class OnServer(unittest.TestCase):
@@ -32,14 +26,14 @@ class OnServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.groups = cls.open()
-        cls.server = migrated(Server(**cls.settings()))
+        migrate(**cls.settings())
+        cls.server = Server(**cls.settings())
 
     @classmethod
     def tearDownClass(cls):
         cls.server.remove()
         for group in reversed(cls.groups):
             group.close()
-
 
     def tenants(self):
         return dict(self.groups[0].query("select slug, name from tenants where slug is not null"))

@@ -9,12 +9,14 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import postgres  # noqa: E402
 from lib.case import Case, call, main  # noqa: E402
+from lib.on_engine import OnEngine  # noqa: E402
 from lib.server import Server, eventually  # noqa: E402
 
 HANDLERS = r"""-- pg_probe.lua: transactions that hold a lock while they wait for something.
 local pg = require "lib.pg"
 local problem = require "lib.problem"
-local INSERT = "insert into probe values ($1)"
+-- "nothing" may be asked for again when the answer to its COMMIT came too late.
+local INSERT = "insert into probe values ($1) on conflict do nothing"
 local waits = {}
 
 -- For another store.
@@ -77,33 +79,29 @@ class ProbeServer(Server):
         write(path, text.replace("  routes = {\n", ROUTES))
 
 
-class Requests(Case):
+class Requests(OnEngine, Case):
     limits = {}
 
     @classmethod
-    def make_server(cls):
-        cls.postgres = postgres.Single()
-        cls.postgres.query("create table probe (id text primary key)")
-        cls.postgres.query("grant all on probe to perigee")
-        return ProbeServer(postgres_url=cls.postgres.url, **cls.limits)
+    def make_engine(cls):
+        return postgres.Single()
 
     @classmethod
-    def tearDownClass(cls):
-        try:
-            super().tearDownClass()
-        finally:
-            cls.postgres.close()
+    def make_server(cls):
+        cls.engine.query("create table probe (id text primary key)")
+        cls.engine.query("grant all on probe to perigee")
+        return ProbeServer(postgres_url=cls.engine.url, **cls.limits)
 
     def holds(self, wait):
         return '"event":"probe_holds"' in self.server.log() and f'"wait":"{wait}"' in self.server.log()
 
     def nothing_is_left(self):
         """No transaction is open, no row was kept, and the lock is free for who comes next."""
-        eventually(lambda: self.postgres.one(OPEN) == "0", "every transaction has ended")
-        self.assertEqual(self.postgres.one("select count(*) from probe"), "0")
+        eventually(lambda: self.engine.one(OPEN) == "0", "every transaction has ended")
+        self.assertEqual(self.engine.one("select count(*) from probe"), "0")
         eventually(lambda: self.call("POST", "/api/probe/nothing").status == 200, "the next one is served")
-        self.assertEqual(self.postgres.one("select string_agg(id, ',') from probe"), "nothing")
-        self.postgres.query("delete from probe")
+        self.assertEqual(self.engine.one("select string_agg(id, ',') from probe"), "nothing")
+        self.engine.query("delete from probe")
 
 
 class TheClientLeaves(Requests):

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402 pylint: disable=wrong-import-position
-from lib.on_redis import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
+from lib.on_engine import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
 from system import test_carts  # noqa: E402 pylint: disable=wrong-import-position
 
 ACME = "01936b5c-7a00-7000-8000-00000000acfe"
@@ -16,7 +16,7 @@ WEEK_MS = 7 * 24 * 3600 * 1000
 
 class RedisCarts(OnRedis, test_carts.Carts):
     def redis_call(self, *words):
-        with self.redis.node.client() as client:
+        with self.engine.node.client() as client:
             return client.call(*words)
 
     def fields(self, session):

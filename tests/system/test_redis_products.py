@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import Case, main  # noqa: E402 pylint: disable=wrong-import-position
-from lib.on_redis import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
+from lib.on_engine import OnRedis  # noqa: E402 pylint: disable=wrong-import-position
 from lib.server import eventually  # noqa: E402 pylint: disable=wrong-import-position
 
 ACME = "01936b5c-7a00-7000-8000-00000000acfe"
@@ -24,7 +24,7 @@ class RedisProducts(OnRedis, Case):
         return self.expect(201, "POST", "/api/products", json=body, key="owner").json
 
     def redis_call(self, *words):
-        with self.redis.node.client() as client:
+        with self.engine.node.client() as client:
             return client.call(*words)
 
     def kept(self, product_id):
@@ -114,11 +114,11 @@ class RedisProducts(OnRedis, Case):
         self.expect(200, "GET", path)
         key = f"product:{ACME}:{product['id']}"
         old = self.redis_call("GET", key)
-        self.redis.node.pause()
+        self.engine.node.pause()
         try:
             changed = self.call("PATCH", path, json={"name": "Another"}, key="owner")
         finally:
-            self.redis.node.resume()
+            self.engine.node.resume()
         self.assertIn(changed.status, (200, 503))
         eventually(lambda: self.redis_call("GET", key) != old, "the sweep puts the new state there")
         self.assertEqual(json.loads(self.redis_call("GET", key).split(b" ", 1)[1])["name"], "Another")

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
-from lib.chaos import ChaosCase  # noqa: E402
+from lib.cart_case import CartCase  # noqa: E402
 from lib.engines import Sentinels, Single, until  # noqa: E402
 from lib.server import Server, eventually  # noqa: E402
 
@@ -49,40 +49,44 @@ class Replicas:
         self.assertIn("Alone", self.names())
 
 
-class ByReadUrl(Replicas, ChaosCase):
+class ByReadUrl(Replicas, CartCase):
     """One server, and a replica that `redis_read_url` names."""
 
     @classmethod
+    def make_engine(cls):
+        return Single()
+
+    @classmethod
     def start_engine(cls):
-        cls.redis = Single()
-        cls.second = Single(settings=[f"replicaof 127.0.0.1 {cls.redis.node.port}"])
+        super().start_engine()
+        cls.second = Single(settings=[f"replicaof 127.0.0.1 {cls.engine.node.port}"])
         cls.replica = cls.second.node
 
     @classmethod
     def stop_engine(cls):
         cls.second.close()
-        cls.redis.close()
+        super().stop_engine()
 
     @classmethod
     def make_server(cls):
-        return Server(redis_url=cls.redis.url, redis_read_url=cls.second.url)
+        return Server(redis_url=cls.engine.url, redis_read_url=cls.second.url)
 
 
-class BySentinels(Replicas, ChaosCase):
+class BySentinels(Replicas, CartCase):
     """Replicas that the Sentinels know, with `replicas=yes`."""
 
     @classmethod
+    def make_engine(cls):
+        return Sentinels()
+
+    @classmethod
     def start_engine(cls):
-        cls.group = Sentinels()
-        cls.replica = cls.group.replica
+        super().start_engine()
+        cls.replica = cls.engine.replica
 
     @classmethod
-    def stop_engine(cls):
-        cls.group.close()
-
-    @classmethod
-    def redis_url(cls):
-        return cls.group.url + "?replicas=yes"
+    def engine_url(cls):
+        return cls.engine.url + "?replicas=yes"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
-from lib.chaos import ChaosCase  # noqa: E402
+from lib.cart_case import CartCase  # noqa: E402
 from lib.engines import MASTER_NAME, Cluster, Sentinels, Single, until  # noqa: E402
+from lib.fault_case import Late  # noqa: E402
 from lib.server import eventually  # noqa: E402
 
 PASSWORD = "p: w@/d%"
@@ -16,26 +17,18 @@ SENTINEL_PASSWORD = "a-word-of-sentinels"
 RULES = "~* &* +@all -@admin -@dangerous"
 
 
-class Way(ChaosCase):
+class Way(CartCase):
     """A server that came this way keeps its carts in that Redis."""
 
     options = {}
     db = 0
 
     @classmethod
-    def start_engine(cls):
-        cls.redis = Single(**cls.options)
-
-    @classmethod
-    def stop_engine(cls):
-        cls.redis.close()
-
-    @classmethod
-    def redis_url(cls):
-        return cls.redis.url
+    def make_engine(cls):
+        return Single(**cls.options)
 
     def carts(self):
-        with self.redis.node.client() as client:
+        with self.engine.node.client() as client:
             client.call("SELECT", self.db)
             return client.call("KEYS", "cart:*")
 
@@ -73,8 +66,8 @@ class UnixSocket(Way):
     options = {"unix": True, "password": PASSWORD}
 
     @classmethod
-    def redis_url(cls):
-        return cls.redis.unix_url
+    def engine_url(cls):
+        return cls.engine.unix_url
 
     def test_unix_socket(self):
         self.check_way()
@@ -84,8 +77,8 @@ class Database(Way):
     db = 3
 
     @classmethod
-    def redis_url(cls):
-        return cls.redis.url + "/3"
+    def engine_url(cls):
+        return cls.engine.url + "/3"
 
     def test_database(self):
         self.check_way()
@@ -95,37 +88,29 @@ class ByName(Way):
     """Which may mean addresses where no Redis listens, too."""
 
     @classmethod
-    def redis_url(cls):
-        return cls.redis.url.replace("127.0.0.1", "localhost")
+    def engine_url(cls):
+        return cls.engine.url.replace("127.0.0.1", "localhost")
 
     def test_name(self):
         self.check_way()
 
 
-class UnknownAuthority(Way):
+class UnknownAuthority(Late, Way):
     """A certificate that nobody vouches for is no Redis."""
 
     options = {"tls": True}
 
     @classmethod
-    def redis_url(cls):
-        return cls.redis.url.split("?")[0]
-
-    @classmethod
-    def await_service(cls):
-        """There is none."""
+    def engine_url(cls):
+        return cls.engine.url.split("?")[0]
 
     def test_unknown_authority(self):
-        self.check_without_redis()
+        self.check_without_engine()
         self.assertEqual(self.carts(), [])
 
 
-class Guarded:
+class Guarded(Late):
     """Several servers that speak TLS only and know an ACL user, who has another password at first."""
-
-    @classmethod
-    def await_service(cls):
-        """Not before the password is right."""
 
     @classmethod
     def change(cls, nodes, user, word):
@@ -134,92 +119,75 @@ class Guarded:
 
     def check_refusal(self):
         """The wrong password is said by name, and what needs no Redis is served."""
-        self.check_without_redis()
+        self.check_without_engine()
         eventually(lambda: "AUTH was refused: WRONGPASS" in self.server.log(), "the log says why")
 
     def check_service(self):
-        super().await_service()
+        super().check_service()
         for word in (PASSWORD, SENTINEL_PASSWORD, "another word"):
             self.assertNotIn(word, self.server.log())
 
 
-class GuardedCluster(Guarded, ChaosCase):
+class GuardedCluster(Guarded, CartCase):
+    @classmethod
+    def make_engine(cls):
+        return Cluster(user="shop", password=PASSWORD, rules=RULES, keeper="keeper", tls=True)
+
     @classmethod
     def start_engine(cls):
-        cls.cluster = Cluster(user="shop", password=PASSWORD, rules=RULES, keeper="keeper", tls=True)
-        cls.change(cls.cluster.nodes, "shop", "another word")
-
-    @classmethod
-    def stop_engine(cls):
-        cls.cluster.close()
-
-    @classmethod
-    def redis_url(cls):
-        return cls.cluster.url
+        super().start_engine()
+        cls.change(cls.engine.nodes, "shop", "another word")
 
     def test_cluster(self):
         self.check_refusal()
-        self.change(self.cluster.nodes, "shop", PASSWORD)
+        self.change(self.engine.nodes, "shop", PASSWORD)
         self.check_service()
-        eventually(lambda: self.fill() and all(node.call("KEYS", "cart:*") for node in self.cluster.masters()),
+        eventually(lambda: self.keep() and all(node.call("KEYS", "cart:*") for node in self.engine.masters()),
                    "every master holds carts")
 
 
-class GuardedSentinels(Guarded, ChaosCase):
+class GuardedSentinels(Guarded, CartCase):
+    @classmethod
+    def make_engine(cls):
+        return Sentinels(user="shop", password=PASSWORD, rules=RULES + " +role", keeper="keeper", tls=True,
+                         sentinel_password=SENTINEL_PASSWORD)
+
     @classmethod
     def start_engine(cls):
-        cls.group = Sentinels(user="shop", password=PASSWORD, rules=RULES + " +role", keeper="keeper", tls=True,
-                              sentinel_password=SENTINEL_PASSWORD)
-        cls.change([cls.group.master, cls.group.replica], "shop", "another word")
-
-    @classmethod
-    def stop_engine(cls):
-        cls.group.close()
-
-    @classmethod
-    def redis_url(cls):
-        return cls.group.url
+        super().start_engine()
+        cls.change([cls.engine.master, cls.engine.replica], "shop", "another word")
 
     def test_sentinels(self):
         """They are followed to another master too."""
         self.check_refusal()
-        self.change([self.group.master, self.group.replica], "shop", PASSWORD)
+        self.change([self.engine.master, self.engine.replica], "shop", PASSWORD)
         self.check_service()
-        until(self.group.settled, "the group is whole")
-        old = self.group.master_port()
-        until(lambda: self.group.sentinels[0].call("SENTINEL", "FAILOVER", MASTER_NAME) == b"OK", "they begin")
-        until(lambda: self.group.master_port() not in (None, old), "the Sentinels elect")
+        until(self.engine.settled, "the group is whole")
+        old = self.engine.master_port()
+        until(lambda: self.engine.sentinels[0].call("SENTINEL", "FAILOVER", MASTER_NAME) == b"OK", "they begin")
+        until(lambda: self.engine.master_port() not in (None, old), "the Sentinels elect")
         self.check_service()
-        self.assertTrue(self.group.replica.call("KEYS", "cart:*"))
+        self.assertTrue(self.engine.replica.call("KEYS", "cart:*"))
 
 
-class StrangerToSentinels(ChaosCase):
+class StrangerToSentinels(Late, CartCase):
     """The Sentinels themselves refuse the password."""
 
     @classmethod
-    def start_engine(cls):
-        cls.group = Sentinels(sentinel_password="another word")
-        cls.url = cls.group.url.replace("another%20word", SENTINEL_PASSWORD)
+    def make_engine(cls):
+        return Sentinels(sentinel_password="another word")
 
     @classmethod
-    def stop_engine(cls):
-        cls.group.close()
-
-    @classmethod
-    def redis_url(cls):
-        return cls.url
-
-    @classmethod
-    def await_service(cls):
-        """Not before the password is right."""
+    def engine_url(cls):
+        return cls.engine.url.replace("another%20word", SENTINEL_PASSWORD)
 
     def test_sentinels(self):
-        self.check_without_redis()
+        self.check_without_engine()
         eventually(lambda: "AUTH was refused: WRONGPASS" in self.server.log(), "the log says why")
         self.assertNotIn(SENTINEL_PASSWORD, self.server.log())
-        for node in self.group.sentinels:
+        for node in self.engine.sentinels:
             node.call("ACL", "SETUSER", "default", ">" + SENTINEL_PASSWORD)
-        super().await_service()
+        self.check_service()
 
 
 if __name__ == "__main__":

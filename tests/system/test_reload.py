@@ -165,12 +165,12 @@ class Live(Case):
         with Load(self.server.port, "/api/slow?ms=2000", clients=2, headers={"Host": "acme.localhost"},
                   judge=lambda body, _: self.assertEqual(json.loads(body), {"slept": "old"})) as load:
             eventually(lambda: self.server.log()[log:].count('"probe_waits"') >= 2, "both have begun")
-            for client in load.clients:
+            for client in load.all:
                 client.stopping.set()
             write(self.server.probe_path, text.replace("slept = true", 'slept = "new"'))
             self.reload()
             self.assertEqual(self.expect(200, "GET", "/api/slow?ms=1").json, {"slept": "new"})
-        self.assertEqual((load.failures, load.answers), ([], [1, 1]))
+        self.assertEqual((load.faults, load.answers), ([], [1, 1]))
 
     def refused_scripts(self, text, *words):
         self.server.set_probe("good")
@@ -262,7 +262,7 @@ class Live(Case):
                 self.reload()
                 live = number
                 self.assertEqual(self.numbers(self.cart()), [live, live])
-        self.assertEqual(load.failures[:3], [])
+        self.assertEqual(load.faults[:3], [])
         self.assertEqual(self.server.log().count('"worker_died"'), 0)
         self.assertGreater(len(editions), 10)
 
@@ -279,7 +279,7 @@ class Live(Case):
                 self.server.set_probe(f"load {number}")
                 self.reload()
                 self.assertEqual(self.expect(200, "GET", "/api/probe").json["text"], f"load {number}")
-        self.assertEqual(load.failures[:3], [])
+        self.assertEqual(load.faults[:3], [])
 
 
 class Starts(unittest.TestCase):
