@@ -19,8 +19,8 @@ class Keys(OnPostgres, test_idempotency.Keys):
         self.go(name)
         self.assertEqual(self.post("/api/test/wait", {"name": name}, name).status, 201)
         kept = f"select extract(epoch from expires_at - created_at)::int from idempotency_keys where key = '{name}'"
-        self.assertEqual(int(self.postgres.one(kept)), DAY_S)
-        self.postgres.query(f"update idempotency_keys set expires_at = now() where key = '{name}'")
+        self.assertEqual(int(self.engine.one(kept)), DAY_S)
+        self.engine.query(f"update idempotency_keys set expires_at = now() where key = '{name}'")
         again = self.post("/api/test/wait", {"name": name}, name)
         self.assertEqual((again.status, again.json, again.headers.get("Idempotent-Replayed")), (201, {"run": 2}, None))
 
