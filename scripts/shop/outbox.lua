@@ -49,14 +49,21 @@ end
 
 -- Later each time, and never all at once.
 local function delay_of(entry)
-  local delay_ms = math.min(DELAY_MOST_MS, DELAY_MS * 2 ^ math.min(entry.tries or 0, 20))
+  local delay_ms = math.min(DELAY_MOST_MS, DELAY_MS * 2 ^ math.min(entry.tries, 20))
   return math.ceil(delay_ms * (0.75 + math.random() / 4))
 end
 
 local function put_off(entry, why)
-  log.warn("outbox_failed", { id = entry.id, tenant = entry.tenant, kind = entry.kind, tries = entry.tries or 0,
-    error = why })
-  stores.ledger.outbox_retry(WORKER, entry, { delay_ms = delay_of(entry), why = why })
+  log.warn("outbox_failed", { id = entry.id, tenant = entry.tenant, kind = entry.kind, tries = entry.tries, error = why })
+  local done, text = stores.ledger.outbox_retry(WORKER, entry, { delay_ms = delay_of(entry), why = why })
+  if not done then log.warn("outbox_not_put_off", { id = entry.id, tenant = entry.tenant, error = text }) end
+end
+
+-- What has been sent but is not known to be comes again, under the same ids, when the lease has run out.
+local function finish(sent)
+  local count, text = stores.ledger.outbox_done(WORKER, sent)
+  if count then return end
+  log.warn("outbox_not_done", { id = sent[1].id, tenant = sent[1].tenant, count = #sent, error = text })
 end
 
 local function send(entry)
@@ -78,7 +85,7 @@ local function send_group(group, until_ms)
     end
     sent[#sent + 1] = entry
   end
-  if #sent > 0 then stores.ledger.outbox_done(WORKER, sent) end
+  if #sent > 0 then finish(sent) end
   if failed then put_off(failed, why) end
   return #sent
 end

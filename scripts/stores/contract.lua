@@ -171,7 +171,8 @@ contract.ledger = {
   -- tenant leave in the order in which their transactions ended.
   outbox_add = { "tenant, { key, kind, payload, id }", "id", { "conflict", "invalid" } },
   -- The platform's. An entry is { entry, id, tenant, key, kind, payload, tries, createdAt }. While a worker has entries
-  -- of a key, nobody else gets any of that key, until they are done, put off, or its lease has run out. limit: 10
+  -- of a key, nobody else gets any of that key, until they are done, put off, or its lease has run out. limit: 10.
+  -- tries: which try this one is; what was given out behind an entry that failed was not tried.
   outbox_take = { "worker, { limit, lease_ms }", "entries, in order for each key", { "invalid" } },
   -- how many of them were still the worker's, and are gone now
   outbox_done = { "worker, entries", "number", {} },

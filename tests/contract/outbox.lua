@@ -67,6 +67,28 @@ test("an entry comes back when it is due, or its worker has left it", function(t
   t.equal(store.outbox_done(other, left), 2)
 end)
 
+test("only what was tried counts as a try", function(t, store)
+  local tenant, key, name = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid()
+  for n = 1, 3 do t.works(store.outbox_add(tenant, entry(key, n))) end
+  local function take_all()
+    return until_so(t, "they come", function()
+      local taken = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
+      return #taken > 0 and taken
+    end)
+  end
+  for try = 1, 3 do
+    local own = take_all()
+    t.equal(t.pluck(own, "tries"), { try, 1, 1 })
+    t.equal(store.outbox_retry(name, own[1], { delay_ms = 0, why = "no answer" }), true)
+  end
+  local own = take_all()
+  t.equal(store.outbox_done(name, { own[1] }), 1)
+  t.equal(store.outbox_retry(name, own[2], { delay_ms = 0, why = "no answer" }), true)
+  own = take_all()
+  t.equal(t.pluck(own, "tries"), { 2, 1 }, "the second was tried behind the first")
+  t.equal(store.outbox_done(name, own), 2)
+end)
+
 test("a key goes on when an entry is deleted by hand", function(t, store)
   local tenant, key, name = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid()
   local ids = {}

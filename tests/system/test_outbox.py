@@ -34,6 +34,15 @@ local function note_once_open(entry)
   note(entry)
 end
 
+-- While this file is there, the ledger cannot be told what has left.
+local done = stores.ledger.outbox_done
+function stores.ledger.outbox_done(...)
+  local deaf = io.open(PATH .. ".deaf")
+  if not deaf then return done(...) end
+  deaf:close()
+  return nil, "it is deaf", "unavailable"
+end
+
 outbox.register { note = note, stubborn = note_once_open }
 queue.register { note = function(job) write("job", job.data.key, job.data.number, job.id) end }
 
@@ -151,6 +160,23 @@ class Outbox(unittest.TestCase):
         self.all_sent(ids)
         self.assertEqual(sorted(one[3] for one in self.sent()), sorted(ids))
         self.assertEqual({one[0] for one in self.sent()}, {"job"})
+        self.stop()
+
+    def test_what_has_left_and_cannot_be_noted_comes_again_and_the_log_says_so(self):
+        deaf = os.path.join(self.servers[0].data, "sent.deaf")
+        with open(deaf, "w", encoding="ascii"):
+            pass
+        ids = self.add(self.servers[0], "deaf", 0, 2)
+
+        def said():
+            return [line for server in self.servers for line in server.log().splitlines()
+                    if '"outbox_not_done"' in line]
+        line, *_ = eventually(said, "the log says so")
+        self.assertIn("it is deaf", line)
+        self.assertIn(ids[0], line)
+        os.remove(deaf)
+        eventually(lambda: [one[3] for one in self.sent()].count(ids[1]) > 1, "they come again", 60)
+        self.in_order(ids)
         self.stop()
 
     def test_kill_in_the_middle_loses_nothing(self):

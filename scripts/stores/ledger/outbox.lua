@@ -3,6 +3,9 @@
 -- Each key has one head, its first entry; the database makes the next one the head when it goes. A head that is due is
 -- free; when it is given out, it is due again at the end of its lease. What is given out of a key is always its
 -- beginning. So it costs the same however much waits.
+--
+-- A try of the head counts when it is given out, also when its worker then dies; that of an entry behind it counts when
+-- it has failed: perhaps it is never tried at all.
 local fields = require "stores.ledger.fields"
 local unit = require "stores.ledger.unit"
 
@@ -19,11 +22,12 @@ return function(sql)
       WHERE y.tenant_id = h.tenant_id AND y.key = h.key ORDER BY y.entry LIMIT ?) x) AS upto FROM heads h),
     given AS MATERIALIZED (SELECT n.entry FROM ends e JOIN outbox n ON n.tenant_id = e.tenant_id AND n.key = e.key
       AND n.entry <= e.upto ORDER BY n.entry LIMIT ?)
-    UPDATE outbox SET worker = ?, due_at = {in ?}, tries = tries + 1 WHERE entry IN (SELECT entry FROM given)
-    RETURNING entry, id, tenant_id, key, kind, {text payload} AS payload, tries, {ms created_at} AS created_at]]
+    UPDATE outbox SET worker = ?, due_at = {in ?}, tries = tries + head WHERE entry IN (SELECT entry FROM given)
+    RETURNING entry, id, tenant_id, key, kind, {text payload} AS payload, tries + 1 - head AS tries,
+    {ms created_at} AS created_at]]
   local DONE = sql [[DELETE FROM outbox WHERE entry IN (SELECT {whole value} FROM {texts ?}) AND worker = ?
     RETURNING entry]]
-  local WHY = sql "UPDATE outbox SET why = ? WHERE entry = ? AND worker = ? RETURNING entry"
+  local WHY = sql "UPDATE outbox SET why = ?, tries = ? WHERE entry = ? AND worker = ? RETURNING entry"
   local PUT_OFF = sql [[UPDATE outbox SET worker = NULL, due_at = CASE head WHEN 1 THEN {in ?} ELSE {now} END
     WHERE tenant_id = ? AND key = ? AND worker = ?]]
   local SIZE = sql "SELECT count(*) AS count, {ms min(created_at)} AS oldest FROM outbox"
@@ -83,9 +87,12 @@ return function(sql)
   function calls.outbox_retry(engine, worker, entry, options)
     local clean, text, name = fields.clean({ delay_ms = "whole", why = "note?" }, options)
     if not clean then return nil, text, name end
+    local tries
+    tries, text, name = fields.one("whole", "the entry's tries", entry.tries)
+    if not tries then return nil, text, name end
     local rows
     rows, text, name = engine.write("*", {
-      unit.one(WHY, { clean.why, entry.entry, worker, n = 3 }, "the entry is not the worker's"),
+      unit.one(WHY, { clean.why, tries, entry.entry, worker, n = 4 }, "the entry is not the worker's"),
       { PUT_OFF, { clean.delay_ms, entry.tenant, entry.key, worker } },
     })
     if not rows then return nil, text, name end
