@@ -12,6 +12,7 @@ local queue = require "shop.queue"
 local read_through = require "lib.read_through"
 local search = require "api.search"
 local stores = require "stores"
+local sweeper = require "shop.sweeper"
 local tenant_shop = require "shop.tenant_shop"
 local tenants = require "shop.tenants"
 
@@ -66,7 +67,7 @@ local main = {
 
   background = {
     { name = "index.sweep", every_ms = 5000, run = index.sweep },
-    { name = "ledger.sweep", every_ms = 60000, run = stores.ledger.sweep },
+    { name = "ledger.sweep", every_ms = 60000, run = sweeper.run },
     { name = "audit.rules", every_ms = 500, run = audit_log.note_rules },
     { name = "cache.sweep", every_ms = 60000, run = stores.cache.sweep },
     -- These wait for their work themselves; the pause is what a failure costs.

@@ -101,12 +101,16 @@ CREATE TABLE checkouts (
   status INTEGER,
   headers JSON,
   body BYTEA,
+  kept SMALLINT NOT NULL DEFAULT 0,
   created_at TIMESTAMP WITH TIME ZONE NOT NULL,
   updated_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 CREATE UNIQUE INDEX checkouts_key ON checkouts (tenant_id, caller, route, key) WHERE state <> 'released';
 CREATE UNIQUE INDEX checkouts_order_id ON checkouts (tenant_id, order_id);
 CREATE INDEX idx_checkouts_lease_until ON checkouts (lease_until) WHERE lease_until IS NOT NULL;
+-- What may come to be swept; kept: it was looked at, and has a payment.
+CREATE INDEX idx_checkouts_updated_at ON checkouts (updated_at)
+  WHERE kept = 0 AND state IN ('claimed', 'frozen', 'reserved', 'failed', 'released');
 
 CREATE TABLE outbox (
   entry BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -162,6 +166,18 @@ CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log
   FOR EACH ROW EXECUTE FUNCTION perigee_only_added_to();
 CREATE TRIGGER audit_log_all BEFORE TRUNCATE ON audit_log
   FOR EACH STATEMENT EXECUTE FUNCTION perigee_only_added_to();
+
+-- Whoever adds records has a share of the tenant's lock until they can be read. It is taken before a record gets its
+-- number; a trigger for each row would be too late. A reader who holds the lock alone knows that all that have a number
+-- are there.
+CREATE FUNCTION perigee_audit_begins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('audit:' || perigee_tenant(), 0));
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit_log_begins BEFORE INSERT ON audit_log
+  FOR EACH STATEMENT EXECUTE FUNCTION perigee_audit_begins();
 
 CREATE TABLE order_events (
   entry BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

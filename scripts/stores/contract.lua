@@ -145,7 +145,7 @@ contract.ledger = {
   key_renew = { "tenant, claim, lease_ms", "true", { "precondition_failed", "invalid" } },
 
   -- A checkout is { id, tenant, caller, route, key, hash, orderId, orderNumber, reservation, state, epoch, quote, data,
-  -- answer, createdAt, updatedAt }, and never expires. Its states: claimed, frozen, reserved, charging,
+  -- answer, createdAt, updatedAt }. It stays for good when it has a payment or an order. Its states: claimed, frozen, reserved, charging,
   -- awaiting_action, paid; and those in which it has ended: done, failed, and released, in which its key is as new.
   -- "new" is also one that another has left, or that awaits the shopper's action: go on from checkout.state. orderId,
   -- orderNumber and reservation are those of the first claim.
@@ -188,15 +188,17 @@ contract.ledger = {
 
   -- [step] Only ever added to: the database itself refuses to change or delete one.
   audit_add = { "tenant, { id, actor, action, subject, before, after, requestId }", "id", { "conflict", "invalid" } },
-  -- A record is { id, at, actor, action, subject, before, after, requestId }; the oldest first, from <= at < to.
-  audit_find = { "tenant, { from, to, limit, after, stale, session }", "records, position or nil", { "invalid" } },
+  -- A record is { id, at, actor, action, subject, before, after, requestId }; the oldest first, from <= at < to. Who goes
+  -- on after the position of a page misses none: it waits for the transactions that are adding records.
+  audit_find = { "tenant, { from, to, limit, after }", "records, position or nil", { "invalid" } },
 
   -- [step]
   event_add = { "tenant, orderId, { id, kind, data }", "id", { "conflict", "invalid" } },
   -- { id, kind, data, at }, in order
   events_of = { "tenant, orderId, { stale, session }", "events", { "invalid" } },
 
-  -- deletes keys that have expired; the platform's
+  -- Deletes keys an hour after they have expired, and checkouts without a payment that ended or were left 30 days ago:
+  -- their keys are as new. How many went; the platform's.
   sweep = { "", "number", {} },
 }
 

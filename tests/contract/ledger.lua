@@ -47,6 +47,12 @@ local function checkout(t, change)
   return fields
 end
 
+-- Statements beside the store, as somebody with the database's password would send them.
+local function raw(tenant, text)
+  if package.loaded["postgres.native"] then return require("lib.pg").tenant(tenant).exec(text) end
+  return require("sqlite").open "ledger":exec(text)
+end
+
 test("a payment is added, found and changed", function(t, store)
   local tenant = t.uuid()
   local wanted = payment(t, { id = t.uuid() })
@@ -281,6 +287,28 @@ test("a renewed lease holds, and a key expires", function(t, store)
   t.equal(store.key_claim(tenant, brief).state, "running")
 end)
 
+test("an expired key is swept an hour later", function(t, store)
+  local tenant = t.uuid()
+  local function expire(minutes)
+    local wanted = claim(t)
+    t.works(store.key_claim(tenant, wanted))
+    local at = ("%.0f"):format(clock.now_ms() - minutes * 60000)
+    if package.loaded["postgres.native"] then at = ("to_timestamp(%s / 1000.0)"):format(at) end
+    t.equal(raw(tenant, ("UPDATE idempotency_keys SET expires_at = %s WHERE tenant_id = '%s' AND key = '%s'")
+      :format(at, tenant, wanted.key)), 1)
+    return function()
+      return raw(tenant, ("UPDATE idempotency_keys SET lease_until = lease_until WHERE tenant_id = '%s' AND key = '%s'")
+        :format(tenant, wanted.key)) == 1
+    end
+  end
+  local long, brief = expire(61), expire(59)
+  until_so(t, "it is swept", function()
+    t.works(store.sweep())
+    return not long()
+  end)
+  t.ok(brief(), "a late one's epoch is known:")
+end)
+
 test("a checkout is claimed by one, and its first ids are kept", function(t, store)
   local tenant, wanted, first = t.uuid(), checkout(t), nil
   for _, result in ipairs(at_once(32, function(i)
@@ -391,6 +419,52 @@ test("what awaits the shopper is resumed by one at a time", function(t, store)
   local again = t.works(store.checkout_claim(tenant, wanted))
   t.equal({ again.state, again.checkout.state }, { "new", "charging" })
   t.fails("not_found", store.checkout_resume(tenant, t.uuid(), { lease_ms = LEASE }))
+end)
+
+-- As if nobody had touched it for so many days.
+local function age(t, tenant, id, days)
+  local lease = "lease_until"
+  local at = ("%.0f"):format(clock.now_ms() - days * 24 * 3600 * 1000)
+  if package.loaded["postgres.native"] then at = ("to_timestamp(%s / 1000.0)"):format(at) end
+  t.equal(raw(tenant, ("UPDATE checkouts SET updated_at = %s, %s = CASE WHEN %s IS NULL THEN NULL ELSE %s END "
+    .. "WHERE tenant_id = '%s' AND id = '%s'"):format(at, lease, lease, at, tenant, id)), 1)
+end
+
+test("a checkout that came to nothing is swept after a month, and no other", function(t, store)
+  local tenant, going, staying = t.uuid(), {}, {}
+  local function add(list, days, state, paid)
+    local mine = t.works(store.checkout_claim(tenant, checkout(t))).checkout
+    if paid then t.works(store.payment_add(tenant, payment(t, { orderId = mine.orderId }))) end
+    if state then t.works(store.checkout_advance(tenant, mine.id, { epoch = mine.epoch, state = state })) end
+    age(t, tenant, mine.id, days)
+    list[#list + 1] = mine.id
+  end
+  for _, state in ipairs { false, "frozen", "reserved", "failed", "released" } do
+    add(going, 31, state)
+    add(staying, 29, state)
+    add(staying, 31, state, true)
+  end
+  for _, state in ipairs { "charging", "awaiting_action", "paid", "done" } do add(staying, 400, state) end
+  until_so(t, "they are swept", function()
+    t.works(store.sweep())
+    for _, id in ipairs(going) do
+      if store.checkout_get(tenant, id) then return false end
+    end
+    return true
+  end)
+  t.works(store.sweep())
+  for i, id in ipairs(staying) do t.ok(store.checkout_get(tenant, id), "checkout " .. i .. " is still there:") end
+end)
+
+test("a checkout that somebody works on again is not swept", function(t, store)
+  local tenant, wanted = t.uuid(), checkout(t)
+  local left = t.works(store.checkout_claim(tenant, wanted)).checkout
+  age(t, tenant, left.id, 31)
+  local again = t.works(store.checkout_claim(tenant, wanted))
+  -- Another process that runs these tests may have been faster with its sweep: then it is a new one.
+  t.equal(again.state, "new")
+  t.works(store.sweep())
+  t.ok(store.checkout_get(tenant, again.checkout.id), "it is there:")
 end)
 
 test("all steps happen, or none", function(t, store)
@@ -504,11 +578,47 @@ test("the audit trail is kept in order, and is only added to", function(t, store
   t.fails("conflict", store.audit_add(tenant, { id = ids[1], actor = "x", action = "y", subject = "z" }))
 end)
 
--- Statements beside the store, as somebody with the database's password would send them.
-local function raw(tenant, text)
-  if package.loaded["postgres.native"] then return require("lib.pg").tenant(tenant).exec(text) end
-  return require("sqlite").open "ledger":exec(text)
+-- Begins a record's transaction, runs `during` and commits it; the embedded engine has one writer at a time, so that
+-- nothing comes in between there.
+local function add_slowly(t, store, tenant, id, during)
+  if not package.loaded["postgres.native"] then
+    t.equal(store.audit_add(tenant, { id = id, actor = "a", action = "b", subject = "slow" }), id)
+    return during()
+  end
+  t.works(require("lib.pg").tenant(tenant).transaction({ retry = 0 }, function(tx)
+    t.works(tx.exec("INSERT INTO audit_log (id, tenant_id, actor, action, subject, at) "
+      .. "VALUES ($1, $2, 'a', 'b', 'slow', now())", id, tenant))
+    during()
+    return true
+  end))
 end
+
+test("who follows the audit trail loses nothing, however long a record's transaction takes", function(t, store)
+  local tenant, slow, seen, position = t.uuid(), t.uuid(), {}, nil
+  local quick, began = nil, false
+  local function follow()
+    repeat
+      local page, after = store.audit_find(tenant, { limit = 1, after = position })
+      for _, record in ipairs(t.works(page, after)) do seen[#seen + 1] = record.id end
+      position = after or position
+    until #page == 0
+  end
+  for _, result in ipairs(wait_all {
+    function()
+      add_slowly(t, store, tenant, slow, function()
+        quick = t.works(store.audit_add(tenant, { actor = "a", action = "b", subject = "quick" }))
+        began = true
+        sleep(200)
+      end)
+    end,
+    function()
+      until_so(t, "the later one is there", function() return began end)
+      follow()
+    end,
+  }) do t.ok(result.ok, tostring(result.traceback)) end
+  follow()
+  t.equal(seen, { slow, quick })
+end)
 
 test("the database refuses to change the audit trail", function(t, store)
   local tenant = t.uuid()

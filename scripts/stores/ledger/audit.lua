@@ -1,4 +1,7 @@
 -- audit.lua: who changed what and when, from what to what: written once, read in order.
+--
+-- A record has its number before its transaction ends, so that a higher one may be there first. A reader who goes on
+-- behind the highest that it has seen must not pass over the lower: it reads no further than where nobody writes.
 local fields = require "stores.ledger.fields"
 local unit = require "stores.ledger.unit"
 
@@ -21,9 +24,10 @@ return function(sql)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now}) RETURNING id]]
   local FIND = sql [[SELECT entry, id, {ms audit_log.at} AS at, actor, action, subject, {text before} AS before,
     {text after} AS after, request_id FROM audit_log WHERE tenant_id = ? AND entry > ?
-    AND audit_log.at >= {at ?} AND audit_log.at < {at ?} ORDER BY entry LIMIT ?]]
+    AND entry <= ? AND audit_log.at >= {at ?} AND audit_log.at < {at ?} ORDER BY entry LIMIT ?]]
+  local LAST = sql "SELECT coalesce(max(entry), 0) AS entry FROM audit_log WHERE tenant_id = ?"
 
-  local steps, reads = {}, {}
+  local steps, calls = {}, {}
 
   function steps.audit_add(tenant, record)
     local clean, text, name = fields.clean(RECORD, record)
@@ -33,18 +37,32 @@ return function(sql)
       clean.requestId, n = 8 }, into = "audit_log" } }, id)
   end
 
-  function reads.audit_find(tenant, options)
+  -- The number up to which the trail is whole. Who writes has a share of the lock (a trigger takes it, before there is a
+  -- number) until the record can be read: once it is held here, all that have a number are there. Only this short look
+  -- holds it, and on a connection where nobody else waits behind it.
+  local function last_of(engine, tenant)
+    local rows, text, name = engine.write(tenant, { { LAST, { tenant } }, locks = { "audit:" .. tenant }, waits = true })
+    if not rows then return nil, text, name end
+    return rows[1][1].entry
+  end
+
+  function calls.audit_find(engine, tenant, options)
     local clean, text, name = fields.clean({ from = "whole?", to = "whole?", after = "whole?" }, options)
     if not clean then return nil, text, name end
     local limit
     limit, text, name = fields.limit(options.limit, LIMIT, LIMIT_MOST)
     if not limit then return nil, text, name end
-    return { FIND, { tenant, clean.after or 0, clean.from or 0, clean.to or FOREVER, limit } }, function(rows)
-      local list = json.array {}
-      for i, row in ipairs(rows) do list[i] = record_of(row) end
-      return list, #rows == limit and rows[limit].entry or nil
-    end
+    local last
+    last, text, name = last_of(engine, tenant)
+    if not last then return nil, text, name end
+    local rows
+    rows, text, name = engine.read(tenant,
+      { FIND, { tenant, clean.after or 0, last, clean.from or 0, clean.to or FOREVER, limit } })
+    if not rows then return nil, text, name end
+    local list = json.array {}
+    for i, row in ipairs(rows) do list[i] = record_of(row) end
+    return list, #rows == limit and rows[limit].entry or nil
   end
 
-  return { steps = steps, reads = reads }
+  return { steps = steps, calls = calls }
 end

@@ -6,9 +6,6 @@ local unit = require "stores.ledger.unit"
 local CLAIM = { caller = "text", route = "text", key = "text", hash = "text", lease_ms = "ms", ttl_s = "ms?" }
 local CLAIMED = { caller = "text", route = "text", key = "text", epoch = "whole" }
 local DAY_S = 86400
--- A key that has expired is kept for a while: its epoch refuses who was late.
-local KEPT_MS = 3600 * 1000
-local SWEEP_BATCH = 500
 
 return function(sql)
   -- The first epoch is the clock, so that it is higher than that of a row that was swept.
@@ -27,9 +24,6 @@ return function(sql)
   local FINISH = sql("UPDATE idempotency_keys SET state = 'done', status = ?, headers = ?, body = {bytes ?}" .. MINE)
   local RELEASE = sql("UPDATE idempotency_keys SET expires_at = {now}" .. MINE)
   local RENEW = sql("UPDATE idempotency_keys SET lease_until = {in ?}" .. MINE)
-  local SWEEP = sql(([[DELETE FROM idempotency_keys WHERE (tenant_id, caller, route, key) IN
-    (SELECT tenant_id, caller, route, key FROM idempotency_keys WHERE expires_at <= (SELECT {in -%d}) LIMIT %d)
-    RETURNING epoch]]):format(KEPT_MS, SWEEP_BATCH))
 
   local calls, steps = {}, {}
 
@@ -80,16 +74,5 @@ return function(sql)
     return change(RENEW, tenant, claim, { clean })
   end
 
-  -- In small transactions, so that nobody waits for a sweep for long.
-  function calls.sweep(engine)
-    local sum = 0
-    repeat
-      local rows, text, name = engine.write("*", { { SWEEP, {} } })
-      if not rows then return nil, text, name end
-      sum = sum + #rows[1]
-    until #rows[1] < SWEEP_BATCH
-    return sum
-  end
-
-  return { steps = steps, calls = calls, platform = { sweep = true } }
+  return { steps = steps, calls = calls }
 end

@@ -82,7 +82,7 @@ end
 local function write(tenant, wanted, options)
   local batch, before = batch_of(wanted)
   for try = 1, TRIES do
-    local results, text, name, failure = pg.with({ tenant = tenant }).batch(batch)
+    local results, text, name, failure = pg.with({ tenant = tenant, slow = wanted.waits }).batch(batch)
     if results then
       note(tenant, options)
       return rows_of(results, before)

@@ -48,4 +48,8 @@ return { {
   "CREATE TABLE order_events (entry INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, "
     .. "tenant_id TEXT NOT NULL, order_id TEXT NOT NULL, kind TEXT NOT NULL, data TEXT, at INTEGER NOT NULL)",
   "CREATE INDEX order_events_order ON order_events (tenant_id, order_id, entry)",
+}, {
+  "ALTER TABLE checkouts ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
+  "CREATE INDEX checkouts_updated ON checkouts (updated_at) "
+    .. "WHERE kept = 0 AND state IN ('claimed', 'frozen', 'reserved', 'failed', 'released')",
 } }

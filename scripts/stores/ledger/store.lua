@@ -5,7 +5,7 @@
 -- rows; and announce(), called after something was added to the outbox.
 local fields = require "stores.ledger.fields"
 
-local NOUNS = { "payments", "keys", "checkouts", "outbox", "audit", "events" }
+local NOUNS = { "payments", "keys", "checkouts", "outbox", "audit", "events", "sweep" }
 -- How many arguments a step takes after the tenant; its options follow.
 local ARGUMENTS = { payment_set = 2, key_finish = 2, key_renew = 2, checkout_advance = 2, checkout_renew = 2,
   checkout_resume = 2, event_add = 2 }

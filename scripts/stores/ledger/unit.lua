@@ -2,7 +2,8 @@
 --
 -- A statement is { text, { parameters }, expect = rows it must find or change, lacks = { sentence, name } when it does
 -- not, into = the table whose uniqueness it may break }. A unit is a list of statements with `result`, a function of
--- the list of their rows, and `locks`: texts, of which no two units at once hold the same.
+-- the list of their rows, and `locks`: texts, of which no two units at once hold the same. One that may have to wait for
+-- them has `waits`: nobody else is to wait behind it.
 local unit = {}
 
 -- A statement that must find or change exactly one row.
