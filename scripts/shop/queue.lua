@@ -16,6 +16,9 @@ queue.JOB_MS = 20000
 local RUN_MS, CLAIM_MS = 30000, 90000
 local WEEK_S = 7 * 24 * 3600
 local DOING, DONE, LOOK_MS = "doing", "1", 200
+-- A job of a kind that is not known here is left to others, which may be newer, or are yet to come: for a day. It is
+-- looked at again soon, and less often the longer it waits.
+local UNKNOWN_MS, SOON_MS, RARER = 24 * 3600 * 1000, 5000, 10
 
 -- Kinds with a queue of their own do not wait for others. tries: how often, CLAIM_MS apart, a job is given out before
 -- it is a dead letter.
@@ -38,7 +41,7 @@ end
 
 -- Puts a job in the queue and returns its id. data is plain. The same id is done once: { id = "order-7:confirmation" }.
 function queue.push(tenant_id, kind, data, options)
-  local payload = json.encode { kind = kind, data = data }
+  local payload = json.encode { kind = kind, data = data, at = clock.now_ms() }
   return problem.check(stores.cache.queue_push(tenant_id, queue_of(kind).name, payload, options))
 end
 
@@ -50,6 +53,20 @@ end
 local function bury(name, message, why)
   log.error("job_dead", { id = message.id, tenant = message.tenant, why = why })
   problem.check(stores.cache.queue_bury(name, message, why))
+end
+
+local told = {}
+
+-- It was not tried, and must not count as if it had been.
+local function leave(name, message, payload, claim_ms)
+  local kind, waited_ms = tostring(payload.kind), clock.now_ms() - (payload.at or 0)
+  if waited_ms > UNKNOWN_MS then
+    return bury(name, message, ("no server that took it in a day has a handler for %s"):format(kind))
+  end
+  if not told[kind] then log.warn("job_unknown", { id = message.id, tenant = message.tenant, kind = kind }) end
+  told[kind] = true
+  local delay_ms = math.floor(math.max(SOON_MS, waited_ms / RARER))
+  problem.check(stores.cache.queue_release(name, CONSUMER, message, { claim_ms = claim_ms, delay_ms = delay_ms }))
 end
 
 -- Returns what became of a job: "done", "later", "never" and why.
@@ -82,7 +99,7 @@ end
 local function run(name, message, claim_ms)
   local payload = json.decode(message.payload) or {}
   local handler = handlers[payload.kind]
-  if not handler then return bury(name, message, "there is no handler for " .. tostring(payload.kind)) end
+  if not handler then return leave(name, message, payload, claim_ms) end
   if not begin(name, message, claim_ms) then return end
   local outcome, why = attempt(handler, message, payload)
   if outcome == "done" then

@@ -73,6 +73,9 @@ contract.cache = {
   queue_take = { "queue, consumer, { count, wait_ms, claim_ms, tries }",
     "list of { entry, id, tenant, payload, tries }", {} },
   queue_ack = { "queue, message", "true", {} },
+  -- Gives it back as if it had not been given out: due again in delay_ms (at most claim_ms), for who takes with the same
+  -- claim_ms.
+  queue_release = { "queue, consumer, message, { claim_ms, delay_ms }", "true", {} },
   -- to the dead letters, now
   queue_bury = { "queue, message, why", "true", {} },
   queue_dead = { "queue, { count }", "list of { entry, id, tenant, payload, tries, why }", {} },

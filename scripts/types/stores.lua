@@ -121,6 +121,9 @@ function cache.queue_take(queue, consumer, options) end
 ---@param message Message
 function cache.queue_ack(queue, message) end
 ---@param message Message
+---@param options { claim_ms: integer, delay_ms: integer }
+function cache.queue_release(queue, consumer, message, options) end
+---@param message Message
 ---@param why string
 function cache.queue_bury(queue, message, why) end
 ---@return Message[]?

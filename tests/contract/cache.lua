@@ -342,6 +342,22 @@ test("what a consumer left is given to the next, and in the end to the dead lett
   t.equal(store.queue_take(queue, "w", { claim_ms = 0 }), {})
 end)
 
+test("what is given back has not been given out, and comes when it is due", function(t, store)
+  local tenant, queue = t.uuid(), "test." .. t.uuid()
+  local id = t.works(store.queue_push(tenant, queue, "a"))
+  local claim_ms = 600000
+  local taken = t.works(store.queue_take(queue, "w1", { claim_ms = claim_ms }))[1]
+  t.equal(store.queue_release(queue, "w1", taken, { claim_ms = claim_ms, delay_ms = claim_ms }), true)
+  t.equal(store.queue_take(queue, "w2", { claim_ms = claim_ms }), {})
+  taken = t.works(store.queue_take(queue, "w2", { claim_ms = 0 }))[1]
+  t.equal({ taken.id, taken.tries }, { id, 1 })
+  t.equal(store.queue_release(queue, "w2", taken, { claim_ms = claim_ms, delay_ms = 0 }), true)
+  taken = t.works(store.queue_take(queue, "w1", { claim_ms = claim_ms }))[1]
+  t.equal({ taken.id, taken.tries, taken.payload }, { id, 1, "a" })
+  t.equal(store.queue_ack(queue, taken), true)
+  t.equal(store.queue_take(queue, "w1", { claim_ms = 0 }), {})
+end)
+
 test("a consumer can give a message up at once", function(t, store)
   local tenant, queue = t.uuid(), "q" .. t.uuid()
   t.works(store.queue_push(tenant, queue, "work", { id = "j" }))

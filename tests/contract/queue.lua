@@ -38,17 +38,64 @@ test("a job that fails is tried again", function(t, queue)
   t.equal(tries, { 1, 2, 3 })
 end)
 
-test("a job that always fails, and one that nobody can do, are dead letters", function(t, queue)
-  local tenant = t.uuid()
+local function dead_of(queue, id)
+  for _, message in ipairs(queue.dead(10000)) do
+    if message.id == id then return message end
+  end
+end
+
+test("a job that always fails is a dead letter", function(t, queue)
+  local tenant, dead = t.uuid(), nil
   queue.register { ["test." .. tenant] = function() error("never") end }
-  local ids = { queue.push(tenant, "test." .. tenant, {}), queue.push(tenant, "unknown." .. tenant, {}) }
-  local dead = {}
+  local id = queue.push(tenant, "test." .. tenant, {})
   work_until(t, queue, function()
-    for _, message in ipairs(queue.dead(10000)) do dead[message.id] = message end
-    return dead[ids[1]] and dead[ids[2]]
+    dead = dead_of(queue, id)
+    return dead
   end)
-  t.equal({ dead[ids[1]].tries, dead[ids[1]].tenant }, { 5, tenant })
-  t.ok(dead[ids[2]].why:find("unknown." .. tenant, 1, true), "the reason names the kind")
+  t.equal({ dead.tries, dead.tenant }, { 5, tenant })
+end)
+
+-- The lines of one event of one kind that are logged while run() runs.
+local function lines_of(event, kind, run)
+  local warn, count = log.warn, 0
+  log.warn = function(name, fields)
+    if name == event and fields.kind == kind then count = count + 1 end
+    return warn(name, fields)
+  end
+  local ok, why = pcall(run)
+  log.warn = warn
+  if not ok then error(why, 0) end
+  return count
+end
+
+test("a job of an unknown kind is left to who knows it, and counts no tries", function(t, queue)
+  local tenant, rounds, tries = t.uuid(), 0, nil
+  local kind = "newer." .. tenant
+  local ids = { queue.push(tenant, kind, { n = 1 }), queue.push(tenant, kind, { n = 2 }) }
+  t.equal(lines_of("job_unknown", kind, function()
+    work_until(t, queue, function()
+      rounds = rounds + 1
+      return rounds > 12
+    end)
+  end), 1, "lines that say so")
+  for _, id in ipairs(ids) do t.equal({ dead_of(queue, id) }, {}) end
+  tries = {}
+  queue.register { [kind] = function(job) tries[job.data.n] = job.tries end }
+  work_until(t, queue, function() return tries[1] and tries[2] end)
+  t.equal(tries, { 1, 1 })
+end)
+
+test("a job of a kind that nobody has known for a day is a dead letter", function(t, queue)
+  local tenant, dead = t.uuid(), nil
+  local kind, stores = "unknown." .. tenant, require "stores"
+  local payload = json.encode { kind = kind, data = {}, at = clock.now_ms() - 25 * 3600 * 1000 }
+  local id = t.works(stores.cache.queue_push(tenant, "jobs", payload))
+  work_until(t, queue, function()
+    dead = dead_of(queue, id)
+    return dead
+  end)
+  t.equal(dead.tries, 1)
+  t.ok(dead.why:find(kind, 1, true) and dead.why:find("day", 1, true), "the reason names the kind and the time:")
 end)
 
 test("a handler says what becomes of a job", function(t, queue)

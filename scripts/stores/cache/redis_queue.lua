@@ -83,6 +83,15 @@ function queue.queue_ack(name, message)
   return drop(name, message.entry)
 end
 
+-- It stays pending, with the idle time that it will have reached claim_ms with when it is due.
+function queue.queue_release(name, consumer, message, options)
+  local idle_ms = math.max(0, options.claim_ms - options.delay_ms)
+  local done, text, why = redis.xclaim(key_of(name), GROUP, consumer, 0, message.entry, "IDLE", idle_ms,
+    "RETRYCOUNT", message.tries - 1, "JUSTID")
+  if not done then return nil, text, why end
+  return true
+end
+
 -- The copy comes first: after a crash in between there are two, which have one id.
 function queue.queue_bury(name, message, why)
   local done, text, err = redis.xadd(key_of(name) .. ":dead", "MAXLEN", "~", DEAD_MOST, "*", "tenant", message.tenant,

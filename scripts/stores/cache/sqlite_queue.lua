@@ -9,6 +9,7 @@ local PUSH = "INSERT INTO jobs (queue, tenant, id, payload) SELECT ?, ?, ?, ? "
 local TAKE = "UPDATE jobs SET tries = tries + 1, given_at = now_ms(), consumer = ? WHERE entry IN "
   .. "(SELECT entry FROM jobs WHERE queue = ? AND given_at <= now_ms() - ? ORDER BY entry LIMIT ?) "
   .. "RETURNING entry, tenant, id, payload, tries"
+local RELEASE = "UPDATE jobs SET tries = tries - 1, given_at = now_ms() - ?, consumer = NULL WHERE queue = ? AND entry = ?"
 local BURY = "INSERT INTO dead_jobs (queue, tenant, id, payload, tries, why) "
   .. "SELECT queue, tenant, id, payload, ?, ? FROM jobs WHERE queue = ? AND entry = ?"
 local DROP = "DELETE FROM jobs WHERE queue = ? AND entry = ?"
@@ -25,6 +26,13 @@ end
 
 function queue.queue_ack(db, name, message)
   local done, text, why = db:exec(DROP, { name, message.entry })
+  if not done then return nil, text, why end
+  return true
+end
+
+function queue.queue_release(db, name, _, message, options)
+  local idle_ms = math.max(0, options.claim_ms - options.delay_ms)
+  local done, text, why = db:exec(RELEASE, { idle_ms, name, message.entry })
   if not done then return nil, text, why end
   return true
 end
