@@ -41,16 +41,21 @@ local function available(product)
   return math.max(product.stock, 0)
 end
 
+-- An amount from before the shop's currency was another one may be none in this one.
+local function shown_amount(minor, digits)
+  return minor and money.decimal(minor, digits) or json.null
+end
+
 local function shown_item(item, product, digits)
   local price = is_sold(product) and product.price or item.price
   local minor, before = money.parse(price, digits), money.parse(item.price, digits)
   local shown = {
     productId = item.productId, quantity = item.quantity,
     sku = product and product.sku or item.sku, name = product and product.name or item.name,
-    price = money.decimal(minor, digits), subtotal = money.decimal(minor * item.quantity, digits),
+    price = shown_amount(minor, digits), subtotal = shown_amount(minor and minor * item.quantity, digits),
     attributes = product and product.attributes or json.object {},
   }
-  if minor ~= before then
+  if minor and before and minor ~= before then
     shown.priceChanged = { from = money.decimal(before, digits), to = money.decimal(minor, digits) }
   end
   if not is_sold(product) then
@@ -147,7 +152,7 @@ function carts.peek(tenant, session)
   for i, item in ipairs(cart.items) do
     local minor = money.parse(item.price, digits)
     shown.items[i] = { productId = item.productId, sku = item.sku, name = item.name, quantity = item.quantity,
-      price = minor, subtotal = minor * item.quantity }
+      price = minor, subtotal = minor and minor * item.quantity }
   end
   return shown
 end

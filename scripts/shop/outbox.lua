@@ -54,7 +54,8 @@ local function delay_of(entry)
 end
 
 local function put_off(entry, why)
-  log.warn("outbox_failed", { id = entry.id, tenant = entry.tenant, kind = entry.kind, tries = entry.tries, error = why })
+  log.warn("outbox_failed", { id = entry.id, tenant = entry.tenant, kind = entry.kind, tries = entry.tries,
+    error = why })
   local done, text = stores.ledger.outbox_retry(WORKER, entry, { delay_ms = delay_of(entry), why = why })
   if not done then log.warn("outbox_not_put_off", { id = entry.id, tenant = entry.tenant, error = text }) end
 end

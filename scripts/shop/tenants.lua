@@ -93,7 +93,21 @@ local function insert(clean, digest)
   end
 end
 
+-- A price is a number of its currency: a shop that has some cannot change to another. What costs 3000 yen would cost
+-- 3000 euros, and 9.99 is no amount of yen.
+local function keeps_currency(known, clean)
+  local before, after = known.settings.currency or "USD", clean.settings.currency or "USD"
+  if before == after then return true end
+  local filter = { currency = before }
+  local found = problem.check(stores.documents.find(known.id, "products", { filter = filter, limit = 1 }))
+  if not found[1] then return true end
+  refused(clean.slug, "/settings/currency", ("cannot become %s while products are priced in %s (%s costs %s): the "
+    .. "document before stays; remove them first"):format(after, before, found[1].sku, tostring(found[1].price)))
+  return false
+end
+
 local function replace(known, clean, digest)
+  if not keeps_currency(known, clean) then return end
   local record = audit.of_settings(known.settings, clean.settings, { actor = "file" })
   clean.id = nil
   clean.seed, clean.updatedAt = digest, clock.iso(clock.now_ms())

@@ -73,7 +73,7 @@ contract.cache = {
   queue_take = { "queue, consumer, { count, wait_ms, claim_ms, tries }",
     "list of { entry, id, tenant, payload, tries }", {} },
   queue_ack = { "queue, message", "true", {} },
-  -- Gives it back as if it had not been given out: due again in delay_ms (at most claim_ms), for who takes with the same
+  -- Gives it back as if it had not been given out: due again in delay_ms (at most claim_ms), for who takes with this
   -- claim_ms.
   queue_release = { "queue, consumer, message, { claim_ms, delay_ms }", "true", {} },
   -- to the dead letters, now
@@ -148,10 +148,10 @@ contract.ledger = {
   key_renew = { "tenant, claim, lease_ms", "true", { "precondition_failed", "invalid" } },
 
   -- A checkout is { id, tenant, caller, route, key, hash, orderId, orderNumber, reservation, state, epoch, quote, data,
-  -- answer, createdAt, updatedAt }. It stays for good when it has a payment or an order. Its states: claimed, frozen, reserved, charging,
-  -- awaiting_action, paid; and those in which it has ended: done, failed, and released, in which its key is as new.
-  -- "new" is also one that another has left, or that awaits the shopper's action: go on from checkout.state. orderId,
-  -- orderNumber and reservation are those of the first claim.
+  -- answer, createdAt, updatedAt }, and stays for good when it has a payment or an order. Its states: claimed, frozen,
+  -- reserved, charging, awaiting_action, paid; and those in which it has ended: done, failed, and released, in which
+  -- its key is as new. "new" is also one that another has left, or that awaits the shopper's action: go on from
+  -- checkout.state. orderId, orderNumber and reservation are those of the first claim.
   checkout_claim = { "tenant, { caller, route, key, hash, lease_ms, orderId, orderNumber, reservation }",
     "{ state = 'new' or 'done', checkout } or { state = 'running', retry_ms, checkout } or "
       .. "{ state = 'other' }",
@@ -191,8 +191,8 @@ contract.ledger = {
 
   -- [step] Only ever added to: the database itself refuses to change or delete one.
   audit_add = { "tenant, { id, actor, action, subject, before, after, requestId }", "id", { "conflict", "invalid" } },
-  -- A record is { id, at, actor, action, subject, before, after, requestId }; the oldest first, from <= at < to. Who goes
-  -- on after the position of a page misses none: it waits for the transactions that are adding records.
+  -- A record is { id, at, actor, action, subject, before, after, requestId }; the oldest first, from <= at < to. Who
+  -- goes on after the position of a page misses none: it waits for the transactions that are adding records.
   audit_find = { "tenant, { from, to, limit, after }", "records, position or nil", { "invalid" } },
 
   -- [step]

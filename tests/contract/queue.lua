@@ -57,19 +57,19 @@ end)
 
 -- The lines of one event of one kind that are logged while run() runs.
 local function lines_of(event, kind, run)
-  local warn, count = log.warn, 0
-  log.warn = function(name, fields)
+  local logs, warn, count = log, log.warn, 0
+  rawset(logs, "warn", function(name, fields)
     if name == event and fields.kind == kind then count = count + 1 end
     return warn(name, fields)
-  end
+  end)
   local ok, why = pcall(run)
-  log.warn = warn
+  rawset(logs, "warn", warn)
   if not ok then error(why, 0) end
   return count
 end
 
 test("a job of an unknown kind is left to who knows it, and counts no tries", function(t, queue)
-  local tenant, rounds, tries = t.uuid(), 0, nil
+  local tenant, rounds, tries = t.uuid(), 0, {}
   local kind = "newer." .. tenant
   local ids = { queue.push(tenant, kind, { n = 1 }), queue.push(tenant, kind, { n = 2 }) }
   t.equal(lines_of("job_unknown", kind, function()
@@ -79,7 +79,6 @@ test("a job of an unknown kind is left to who knows it, and counts no tries", fu
     end)
   end), 1, "lines that say so")
   for _, id in ipairs(ids) do t.equal({ dead_of(queue, id) }, {}) end
-  tries = {}
   queue.register { [kind] = function(job) tries[job.data.n] = job.tries end }
   work_until(t, queue, function() return tries[1] and tries[2] end)
   t.equal(tries, { 1, 1 })

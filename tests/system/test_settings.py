@@ -111,6 +111,70 @@ class Settings(Case):
             self.assertIn(words, line)
         self.assertNotIn("(error object is a table value)", self.server.log())
 
+    def write_shop(self, slug, settings):
+        folder = os.path.join(self.server.tenants, slug)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "tenant.json"), "w", encoding="utf-8") as out:
+            json.dump({"slug": slug, "name": slug, "settings": settings}, out)
+        done = self.server.run("reload", "--wait")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def open_with_a_mug(self, slug, sku):
+        """A shop in dollars, its product, and a cart with it."""
+        self.write_shop(slug, {"currency": "USD"})
+        eventually(lambda: call(self.server.port, "GET", "/api/products", tenant=slug).status == 200, "the shop opens")
+        product = self.expect(201, "POST", "/api/products", tenant=slug, key="owner",
+                              json={"name": "Mug", "sku": sku, "price": "9.99", "stock": 10}).json
+        self.expect(200, "POST", "/api/cart/items", tenant=slug, session=SESSION,
+                    json={"productId": product["id"], "quantity": 2})
+        return product
+
+    def cart(self, slug):
+        return self.expect(200, "GET", "/api/cart", tenant=slug, session=SESSION).json
+
+    def refusals(self, slug):
+        return [line for line in self.server.log().splitlines()
+                if '"tenant_refused"' in line and f'"slug":"{slug}"' in line]
+
+    def test_a_shop_with_prices_keeps_its_currency(self):
+        product = self.open_with_a_mug("lambda", "MUG-LAMBDA")
+        self.write_shop("lambda", {"currency": "JPY"})
+        line = eventually(lambda: self.refusals("lambda"), "the refusal is logged")[0]
+        for words in ('"pointer":"/settings/currency"', "JPY", "USD", "MUG-LAMBDA costs 9.99"):
+            self.assertIn(words, line)
+        cart = self.cart("lambda")
+        self.assertEqual((cart["currency"], cart["priced"], cart["subtotal"]), ("USD", True, 19.98))
+        # Without prices it may change; what is in carts is from before.
+        self.expect(204, "DELETE", "/api/products/" + product["id"], tenant="lambda", key="owner")
+        self.write_shop("lambda", {"currency": "JPY", "lowStockThreshold": 1})
+        eventually(lambda: self.cart("lambda")["currency"] == "JPY", "the currency is another one")
+        cart = self.cart("lambda")
+        self.assertEqual((cart["priced"], cart["total"]), (True, 0))
+        item, = cart["items"]
+        self.assertEqual((item["price"], item["subtotal"], item["unavailable"]), (None, None, True))
+
+    def test_a_price_that_is_none_in_the_currency_leaves_the_cart_without_one(self):
+        """As when the documents were changed by hand."""
+        product = self.open_with_a_mug("mu", "MUG-MU")
+        path = os.path.join(self.server.folder, "yen.lua")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write('local stores, tenants = require "stores", require "shop.tenants"\n'
+                      'local mu = tenants.find("slug", "mu")\n'
+                      'local change = { set = { ["settings.currency"] = "JPY" } }\n'
+                      'assert(stores.documents.update("*", "tenants", mu.id, change))\n'
+                      'require("lib.read_through").changed(mu.id, "config")\nreturn 0\n')
+        done = self.server.run("script", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        eventually(lambda: self.cart("mu")["currency"] == "JPY", "the currency is another one")
+        cart = self.cart("mu")
+        self.assertFalse(cart["priced"])
+        for words in ("MUG-MU", "9.99", "settings.currency", "JPY"):
+            self.assertIn(words, cart["reason"])
+        self.assertNotIn("total", cart)
+        self.assertEqual([(item["productId"], item["price"]) for item in cart["items"]], [(product["id"], None)])
+        cart = self.expect(200, "DELETE", "/api/cart/items/" + product["id"], tenant="mu", session=SESSION).json
+        self.assertEqual((cart["priced"], cart["items"]), (True, []))
+
 
 if __name__ == "__main__":
     main()

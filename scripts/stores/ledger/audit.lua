@@ -37,11 +37,12 @@ return function(sql)
       clean.requestId, n = 8 }, into = "audit_log" } }, id)
   end
 
-  -- The number up to which the trail is whole. Who writes has a share of the lock (a trigger takes it, before there is a
-  -- number) until the record can be read: once it is held here, all that have a number are there. Only this short look
-  -- holds it, and on a connection where nobody else waits behind it.
+  -- The number up to which the trail is whole. Who writes has a share of the lock (a trigger takes it, before there is
+  -- a number) until the record can be read: once it is held here, all that have a number are there. Only this short
+  -- look holds it, and on a connection where nobody else waits behind it.
   local function last_of(engine, tenant)
-    local rows, text, name = engine.write(tenant, { { LAST, { tenant } }, locks = { "audit:" .. tenant }, waits = true })
+    local look = { { LAST, { tenant } }, locks = { "audit:" .. tenant }, waits = true }
+    local rows, text, name = engine.write(tenant, look)
     if not rows then return nil, text, name end
     return rows[1][1].entry
   end

@@ -22,8 +22,8 @@ return function(sql)
     ORDER BY expires_at LIMIT %d {skip_locked idempotency_keys}) RETURNING epoch]]):format(KEY_KEPT_MS, BATCH))
   local LOOK = sql(("SELECT c.tenant_id, c.id FROM checkouts c WHERE " .. DUE .. " ORDER BY c.updated_at LIMIT %d")
     :format(BATCH))
-  local THESE = "(SELECT c.id FROM checkouts c WHERE c.tenant_id = ? AND c.id IN (SELECT {uuid value} FROM {texts ?}) AND "
-    .. DUE
+  local THESE = "(SELECT c.id FROM checkouts c WHERE c.tenant_id = ? "
+    .. "AND c.id IN (SELECT {uuid value} FROM {texts ?}) AND " .. DUE
   local KEEP = sql("UPDATE checkouts SET kept = 1 WHERE id IN " .. THESE .. " AND " .. PAID
     .. " {skip_locked c}) RETURNING id")
   local DROP = sql("DELETE FROM checkouts WHERE id IN " .. THESE .. " AND NOT " .. PAID
@@ -45,7 +45,8 @@ return function(sql)
       table.insert(by_tenant[row.tenant_id], row.id)
     end
     for tenant, ids in pairs(by_tenant) do
-      local list, rows = json.encode(ids), nil
+      local list = json.encode(ids)
+      local rows
       rows, text, name = engine.write(tenant, { { KEEP, { tenant, list } }, { DROP, { tenant, list } } })
       if not rows then return nil, text, name end
       count, settled = count + #rows[2], settled + #rows[1] + #rows[2]

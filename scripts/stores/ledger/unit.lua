@@ -2,7 +2,7 @@
 --
 -- A statement is { text, { parameters }, expect = rows it must find or change, lacks = { sentence, name } when it does
 -- not, into = the table whose uniqueness it may break }. A unit is a list of statements with `result`, a function of
--- the list of their rows, and `locks`: texts, of which no two units at once hold the same. One that may have to wait for
+-- the list of their rows, and `locks`: texts, of which no two units at once hold the same. One that may wait long for
 -- them has `waits`: nobody else is to wait behind it.
 local unit = {}
 
