@@ -155,7 +155,7 @@ static int fill_line(
     return !err && (line->price < 0 || line->weight_grams < 0) ? ERR_RANGE : err;
 }
 
-/* Fills lines up to one that cannot be reckoned with: *odd is its product then. 0 or ERR_NO_MEMORY. */
+/* 0, ERR_NO_MEMORY, or why a product cannot be reckoned with, which *odd is then. */
 static int fill_lines(const cart_t *cart, const cart_products_t *products, arena_t *arena,
     cart_priced_t *out, price_input_t *input, const cart_product_t **odd) {
     price_line_t *lines = arena_alloc(arena, (cart->count + 1) * sizeof *lines);
@@ -166,9 +166,10 @@ static int fill_lines(const cart_t *cart, const cart_products_t *products, arena
         const cart_item_t *item = &cart->items[i];
         const cart_product_t *product = cart_product(products, item->product_id);
         if (!product || !product->sold) continue;
-        if (fill_line(item, product, out->digits, &lines[count])) {
+        int err = fill_line(item, product, out->digits, &lines[count]);
+        if (err) {
             *odd = product;
-            return 0;
+            return err;
         }
         names[count++] = item->product_id;
     }
@@ -184,19 +185,15 @@ static void empty_quote(quote_t *quote) {
     *quote = empty;
 }
 
-/* No rule is asked: a product is from before the shop's currency was another one, or was not written by its schema. The
-   shopper cannot mend it, and the rest of the cart may be changed. */
+/* No rule is asked: the price is from before the shop's currency was another one. The shopper cannot mend that, and
+   may still change the cart. */
 static void unprice(tenant_t *tenant, const settings_t *settings, const cart_product_t *odd,
     arena_t *arena, quote_t *quote) {
     int sku = odd->sku.len < 100 ? (int)odd->sku.len : 100;
     int price = odd->price.len < 40 ? (int)odd->price.len : 40;
-    const char *reason;
-    if (odd->weight_grams < 0)
-        reason = arena_printf(arena, "the weight of %.*s is below 0", sku, odd->sku.ptr);
-    else
-        reason = arena_printf(arena,
-            "the price of %.*s, %.*s, is no amount in the shop's settings.currency, %s", sku,
-            odd->sku.ptr, price, odd->price.ptr, settings->currency);
+    const char *reason = arena_printf(arena,
+        "the price of %.*s, %.*s, is no amount in the shop's settings.currency, %s", sku,
+        odd->sku.ptr, price, odd->price.ptr, settings->currency);
     *quote = (quote_t){.err = ERR_UNAVAILABLE};
     quote->reason = span_of(reason ? reason : "out of memory");
     const edition_t *edition = tenant_edition(tenant);
@@ -223,11 +220,14 @@ int cart_price(tenants_t *tenants, span_t slug, const cart_t *cart, const cart_p
         return err_why(ERR_INVALID, why, size, "the cart has too many lines or codes");
     const cart_product_t *odd = NULL;
     int err = fill_lines(cart, products, arena, out, &input, &odd);
-    if (err) return err;
-    if (odd) {
+    if (err == ERR_PRECISION) {
         unprice(tenant, settings, odd, arena, &out->quote);
         return 0;
     }
+    if (odd)
+        return err_why(
+            ERR_INVALID, why, size, "a product's price or weight is none that the rules can take");
+    if (err) return err;
     input.seed = price_seed(&input);
     tenant_price(tenant, settings, &input, arena, &out->quote);
     if (input.nlines == 0 && out->quote.priced) empty_quote(&out->quote);

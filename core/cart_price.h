@@ -34,9 +34,9 @@ typedef struct cart_priced {
 } cart_priced_t;
 
 /* Prices the items that can be bought now, at today's prices. Nothing to buy costs nothing, whatever the rules say of
-   shipping. 0 also when it could not be priced (quote.priced), by the rules or because a product's price is none that
-   the currency can have; ERR_NOT_FOUND without such a tenant, ERR_UNAVAILABLE without its settings, ERR_INVALID for
-   more lines than there may be; with a sentence. */
+   shipping. 0 also when it could not be priced (quote.priced), by the rules or because a price has more digits than
+   the currency; ERR_NOT_FOUND without such a tenant, ERR_UNAVAILABLE without its settings, ERR_INVALID for a price
+   that is none anywhere; with a sentence. */
 int cart_price(tenants_t *tenants, span_t slug, const cart_t *cart, const cart_products_t *products,
     arena_t *arena, cart_priced_t *out, char *why, size_t size);
 
