@@ -11,6 +11,8 @@
 #include "redis/slots.h"
 
 #define STORM_MS 250 /* at least, between two questions that redirections gave rise to */
+/* Between two questions, of which a random half is added: no redirection tells of a new replica. */
+#define REPLICAS_MS 2000
 /* A server that only a redirection named stays so long after the last one. */
 #define LINGER_MS 10000
 
@@ -172,10 +174,13 @@ static void learn(cluster_t *cluster) {
     tidy(cluster);
     redis_rerouted(cluster->redis);
     cluster->doubted = is_broken(cluster);
-    if (cluster->doubted)
+    if (cluster->doubted) {
         refresh_again(cluster);
-    else
-        cluster->backoff = (backoff_t){0};
+        return;
+    }
+    cluster->backoff = (backoff_t){0};
+    if (redis_url(cluster->redis)->replicas)
+        refresh_in(cluster, REPLICAS_MS + randombytes_uniform(REPLICAS_MS / 2));
 }
 
 /* Once in a row: it is asked again and again. The first word alone, as an error may repeat what was sent. */

@@ -531,6 +531,18 @@ static void test_replicas(void **state) {
     close_town(&town);
 }
 
+/* A replica that comes later, as those of a Cluster that has just been made do, is found though nobody names it. */
+static void test_a_new_replica(void **state) {
+    (void)state;
+    town_t town;
+    build(&town);
+    connect_with(&town, "/?replicas=yes");
+    read_from(&town, "0");
+    town.replica = 2;
+    await_reader(&town);
+    close_town(&town);
+}
+
 typedef struct leased {
     redis_lease_t lease;
     int got;
@@ -663,6 +675,7 @@ int main(void) {
         cmocka_unit_test(test_a_server_that_left),
         cmocka_unit_test(test_leaving_waits_for_answers),
         cmocka_unit_test(test_replicas),
+        cmocka_unit_test(test_a_new_replica),
         cmocka_unit_test(test_leases_learn),
         cmocka_unit_test(test_subscriptions_leave),
         cmocka_unit_test(test_close_at_any_time),
