@@ -10,6 +10,7 @@ import test_audit  # noqa: E402 pylint: disable=wrong-import-position
 import test_idempotency  # noqa: E402 pylint: disable=wrong-import-position
 import test_outbox  # noqa: E402 pylint: disable=wrong-import-position
 
+ACME = "01936b5c-7a00-7000-8000-00000000acfe"
 DAY_S = 24 * 3600
 
 
@@ -30,7 +31,14 @@ class Deaths(OnPostgres, test_idempotency.Deaths):
 
 
 class Outbox(OnPostgres, test_outbox.Outbox):
-    pass
+    def test_what_nobody_tells_of_is_found(self):
+        """Each second somebody looks: an entry that came without a NOTIFY, in a lull."""
+        self.all_sent(self.add(self.servers[0], "told", 0, 1))
+        made = self.engine.one("insert into outbox (id, tenant_id, key, kind, payload, head, due_at, created_at) values"
+                                 f" (gen_random_uuid(), '{ACME}', 'untold', 'note', '{{\"number\": 0}}', 1, now(), now())"
+                                 " returning id")
+        self.all_sent([made])
+        self.stop()
 
 
 class Audit(OnPostgres, test_audit.Audit):
