@@ -34,9 +34,9 @@ class Outbox(OnPostgres, test_outbox.Outbox):
     def test_what_nobody_tells_of_is_found(self):
         """Each second somebody looks: an entry that came without a NOTIFY, in a lull."""
         self.all_sent(self.add(self.servers[0], "told", 0, 1))
-        made = self.engine.one("insert into outbox (id, tenant_id, key, kind, payload, head, due_at, created_at) values"
-                                 f" (gen_random_uuid(), '{ACME}', 'untold', 'note', '{{\"number\": 0}}', 1, now(), now())"
-                                 " returning id")
+        made = self.engine.one(
+            "insert into outbox (id, tenant_id, key, kind, payload, head, due_at, created_at) values"
+            f" (gen_random_uuid(), '{ACME}', 'untold', 'note', '{{\"number\": 0}}', 1, now(), now()) returning id")
         self.all_sent([made])
         self.stop()
 
