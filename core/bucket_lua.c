@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/native.h"
 
 #define WHOLE_MOST 9007199254740992.0
 
@@ -73,13 +74,8 @@ static int l_take(lua_State *L) {
 }
 
 static int install(lua_State *L) {
-    void *ops = lua_touserdata(L, 1);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_newtable(L);
-    lua_pushlightuserdata(L, ops);
-    lua_pushcclosure(L, l_take, 1);
-    lua_setfield(L, -2, "take");
-    lua_setfield(L, -2, "bucket");
+    static const luaL_Reg FUNCTIONS[] = {{"take", l_take}, {NULL, NULL}};
+    native_module(L, "bucket", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "cart_step.h"
 #include "lua/await.h"
+#include "lua/native.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -247,16 +248,8 @@ static int l_save(lua_State *L) {
 static int install(lua_State *L) {
     static const luaL_Reg FUNCTIONS[] = {
         {"load", l_load}, {"save", l_save}, {"step", cart_step_new}, {NULL, NULL}};
-    void *ops = lua_touserdata(L, 1);
     cart_step_open(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_newtable(L);
-    for (const luaL_Reg *function = FUNCTIONS; function->name; function++) {
-        lua_pushlightuserdata(L, ops);
-        lua_pushcclosure(L, function->func, 1);
-        lua_setfield(L, -2, function->name);
-    }
-    lua_setfield(L, -2, "cart");
+    native_module(L, "cart", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

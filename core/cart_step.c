@@ -9,6 +9,7 @@
 #include "lua/await.h"
 #include "lua/decimal.h"
 #include "lua/json.h"
+#include "lua/native.h"
 #include "quote.h"
 #include "services.h"
 
@@ -425,11 +426,5 @@ static int l_gc(lua_State *L) {
 void cart_step_open(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"version", l_version}, {"ids", l_ids}, {"cart", l_cart},
         {"show", l_show}, {"change", l_change}, {NULL, NULL}};
-    luaL_newmetatable(L, TYPE);
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    native_kind(L, TYPE, METHODS, l_gc);
 }

@@ -16,7 +16,7 @@ ALLOWED = {
 }
 # What a binding sees of the Lua room: the door, values and the VM it registers in; neither HTTP nor tenants.
 BINDING_LUA = {"lua/await.h", "lua/value.h", "lua/vm.h", "lua/task.h", "lua/json.h", "lua/json_encode.h",
-               "lua/decimal.h", "lua/inbox.h"}
+               "lua/decimal.h", "lua/inbox.h", "lua/holder.h", "lua/native.h"}
 LIBRARIES = {
     "llhttp.h": {"core/net"},
     "yyjson.h": {"core/lua", "core/tenant", "core"},

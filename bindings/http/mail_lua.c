@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/native.h"
 
 #define TIMEOUT_MS 20000
 #define TIMEOUT_MOST_MS 120000
@@ -142,13 +143,8 @@ static int l_send(lua_State *L) {
 }
 
 static int install(lua_State *L) {
-    void *mailer = lua_touserdata(L, 1);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_createtable(L, 0, 1);
-    lua_pushlightuserdata(L, mailer);
-    lua_pushcclosure(L, l_send, 1);
-    lua_setfield(L, -2, "send");
-    lua_setfield(L, -2, "mail.native");
+    static const luaL_Reg FUNCTIONS[] = {{"send", l_send}, {NULL, NULL}};
+    native_module(L, "mail.native", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

@@ -221,20 +221,27 @@ postgres_counts_t postgres_counts(const postgres_t *postgres) {
         .cancels = postgres->ground.cancels.count,
         .connects = postgres->ground.connects,
         .losses = postgres->ground.losses};
-    if (postgres->pool) postgres_pool_count(postgres->pool, &counts);
+    if (!postgres->pool) return counts;
+    pool_counts_t pool = pool_counts(postgres->pool);
+    counts.opening = pool.of[POOLED_OPENING];
+    counts.idle = pool.of[POOLED_IDLE];
+    counts.leased = pool.of[POOLED_LEASED];
+    counts.cleaning = pool.of[POOLED_CLEANING];
+    counts.waiting = pool.waiting;
     return counts;
 }
 
 static void on_changed(void *data) {
     postgres_t *postgres = data;
-    if (postgres->pool) postgres_pool_serve(postgres->pool);
+    if (postgres->pool) pool_serve(postgres->pool);
 }
 
 static void close_client(void *data) {
     postgres_t *postgres = data;
     postgres->closing = true;
     if (postgres->meter) postgres_meter_delete(postgres->meter);
-    if (postgres->pool) postgres_pool_close(postgres->pool);
+    if (postgres->pool) pool_delete(postgres->pool);
+    postgres->pool = NULL;
     if (postgres->subscriber) postgres_subscriber_close(postgres->subscriber);
     if (postgres->main) postgres_node_delete(postgres->main);
     if (postgres->read) postgres_node_delete(postgres->read);

@@ -172,8 +172,8 @@ static void begin(postgres_copy_t *copy, postgres_t *postgres) {
     postgres->count++;
 }
 
-int postgres_copy(postgres_lease_t *lease, postgres_copy_t *copy) {
-    postgres_link_t *link = postgres_pool_link(lease);
+int postgres_copy(lease_t *lease, postgres_copy_t *copy) {
+    postgres_link_t *link = postgres_lease_link(lease);
     if (!link) return ERR_CLOSED;
     if (!postgres_verb_is(copy->sql, "copy")) return ERR_INVALID;
     holding_t *holding = calloc(1, sizeof *holding);
@@ -184,7 +184,7 @@ int postgres_copy(postgres_lease_t *lease, postgres_copy_t *copy) {
         free(holding);
         return ERR_BUSY;
     }
-    begin(copy, lease->postgres);
+    begin(copy, pool_engine(lease->pool));
     copy->link = link;
     copy->holding = holding;
     if (PQsendQueryParams(holding->conn, copy->sql, 0, NULL, NULL, NULL, NULL, 0) != 1)

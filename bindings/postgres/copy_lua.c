@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/native.h"
 #include "postgres/failure.h"
 #include "postgres/query_lua.h"
 #include "postgres/statements.h"
@@ -88,10 +89,7 @@ static op_t *op_of(await_t *await) {
 }
 
 static void push_handle(lua_State *L, copy_t *copy) {
-    copy_t **box = lua_newuserdata(L, sizeof *box);
-    *box = NULL;
-    luaL_getmetatable(L, COPY);
-    lua_setmetatable(L, -2);
+    copy_t **box = native_push(L, COPY);
     copy->refs++;
     *box = copy;
 }
@@ -304,11 +302,5 @@ static int l_gc(lua_State *L) {
 void copy_lua_open(lua_State *L) {
     static const luaL_Reg METHODS[] = {
         {"write", l_write}, {"row", l_row}, {"finish", l_finish}, {"fail", l_fail}, {NULL, NULL}};
-    luaL_newmetatable(L, COPY);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    native_kind(L, COPY, METHODS, l_gc);
 }

@@ -4,7 +4,7 @@
 #include "postgres/client.h"
 
 typedef struct postgres_errand {
-    postgres_lease_t lease;
+    lease_t lease;
     postgres_query_t *query;
 } errand_t;
 
@@ -21,7 +21,7 @@ static void on_settled(postgres_query_t *query) {
 }
 
 static void run_it(postgres_query_t *query) {
-    postgres_link_t *link = postgres_pool_link(&query->errand->lease);
+    postgres_link_t *link = postgres_lease_link(&query->errand->lease);
     int err = link ? postgres_link_send(link, query) : ERR_UNAVAILABLE;
     if (err)
         postgres_finish_later(query, err, err_text(err));
@@ -29,7 +29,7 @@ static void run_it(postgres_query_t *query) {
         postgres_link_flush_later(link);
 }
 
-static void on_got(postgres_lease_t *lease) {
+static void on_got(lease_t *lease) {
     errand_t *errand = lease->data;
     postgres_query_t *query = errand->query;
     if (lease->err)
@@ -42,7 +42,7 @@ int postgres_errand_start(postgres_query_t *query) {
     errand_t *errand = calloc(1, sizeof *errand);
     if (!errand) return ERR_NO_MEMORY;
     errand->query = query;
-    errand->lease = (postgres_lease_t){
+    errand->lease = (lease_t){
         .tenant = query->tenant, .deadline_ms = query->until_ms, .got = on_got, .data = errand};
     int err = postgres_lease(query->postgres, &errand->lease);
     if (err) {
@@ -57,6 +57,6 @@ int postgres_errand_start(postgres_query_t *query) {
 void postgres_errand_end(postgres_query_t *query) {
     errand_t *errand = query->errand;
     query->errand = NULL;
-    postgres_lease_end(&errand->lease, true);
+    lease_end(&errand->lease, true);
     free(errand);
 }

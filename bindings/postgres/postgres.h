@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 #include "base/bytes.h"
 #include "base/loop.h"
+#include "base/pool.h"
 
 #define POSTGRES_DETAIL_MAX 200
 #define POSTGRES_NAME_MAX 64         /* a name of the server's */
@@ -148,45 +149,23 @@ typedef struct postgres_counts {
 } postgres_counts_t;
 postgres_counts_t postgres_counts(const postgres_t *postgres);
 
-/* A connection of one's own: for transactions, rows as they come, COPY. The caller clears the memory, fills the first
-   part and keeps it from postgres_lease until postgres_lease_end. */
-typedef struct postgres_lease postgres_lease_t;
-struct postgres_lease {
-    span_t tenant;        /* shares are per tenant; alive until the end */
-    uint64_t deadline_ms; /* for getting it; loop time; 0: connect_ms from now */
-    void (*got)(postgres_lease_t *
-            lease); /* once, never inside postgres_lease; err 0, or ERR_TIMEOUT, ERR_UNAVAILABLE, ERR_CLOSED */
-    void *data; /* the caller's */
-    int err;
-    char detail[POSTGRES_DETAIL_MAX];
-
-    /* The driver's. */
-    postgres_t *postgres;
-    list_t node;
-    deadline_t timer;
-    deferred_t ready;
-    struct postgres_pooled *pooled;
-};
-
-/* 0, or ERR_BUSY (too many wait already), ERR_CLOSED, ERR_NO_MEMORY; then `got` is not called. */
-int postgres_lease(postgres_t *postgres, postgres_lease_t *lease);
+/* A connection of one's own: for transactions, rows as they come, COPY: base/pool.h, with lease_end to give it back.
+   0, or ERR_BUSY (too many wait already), ERR_CLOSED, ERR_NO_MEMORY. */
+int postgres_lease(postgres_t *postgres, lease_t *lease);
 /* As postgres_submit, in order on the leased connection, BEGIN, SAVEPOINT, SET LOCAL, COMMIT and their like included
    (but neither COPY nor LISTEN). `tenant` puts the fence up for the transaction that is open or begun by the query's
    first statement (BEGIN stays first, the fence comes second), so only the first query of a transaction needs it.
    ERR_CLOSED: the connection has gone, or a query on it was cancelled or ran out of time: end the lease. Never sent
-   twice. A COMMIT that ends with ERR_CLOSED or ERR_TIMEOUT may have happened or not. */
-int postgres_lease_submit(postgres_lease_t *lease, postgres_query_t *query);
+   twice. A COMMIT that ends with ERR_CLOSED or ERR_TIMEOUT may have happened or not. Queries and a COPY under way at
+   lease_end end with ERR_CLOSED on a later turn, and the server is asked to stop them; unless clean and idle, the
+   connection is rolled back and reset before the next one has it, or closed. */
+int postgres_lease_submit(lease_t *lease, postgres_query_t *query);
 /* PQTRANS_IDLE, PQTRANS_INTRANS, PQTRANS_INERROR, PQTRANS_ACTIVE (answers are outstanding) or PQTRANS_UNKNOWN
    (gone). */
-PGTransactionStatusType postgres_lease_state(const postgres_lease_t *lease);
+PGTransactionStatusType postgres_lease_state(const lease_t *lease);
 /* Stops reading from the connection, and calls no more `chunk` or `data` from the next one on; the server stops soon
    after. Resuming goes on on a later turn. Deadlines go on meanwhile. */
-void postgres_lease_pause(postgres_lease_t *lease, bool paused);
-/* Gives it back, whatever has become of it, also before `got` (which then does not come). Queries and a COPY under way
-   end with ERR_CLOSED on a later turn, and the server is asked to stop them. If clean and idle the connection serves
-   the next one as it is; otherwise it is rolled back and reset first, or closed. */
-void postgres_lease_end(postgres_lease_t *lease, bool clean);
-
+void postgres_lease_pause(lease_t *lease, bool paused);
 /* COPY on a lease that has nothing else under way. The fence, if any, is put up in the transaction before. The caller
    clears the memory, fills the first part and keeps it until done. */
 typedef struct postgres_copy postgres_copy_t;
@@ -216,7 +195,7 @@ struct postgres_copy {
 };
 
 /* 0, or ERR_CLOSED, ERR_BUSY (something is under way on the lease), ERR_NO_MEMORY; then `done` is not called. */
-int postgres_copy(postgres_lease_t *lease, postgres_copy_t *copy);
+int postgres_copy(lease_t *lease, postgres_copy_t *copy);
 /* Copies the bytes (whole rows or parts of one). True: go on; false: wait for `ready`, or `done` when it has failed. */
 bool postgres_copy_write(postgres_copy_t *copy, span_t bytes);
 /* All is written; or with a fault: nothing of it is to be kept. `done` follows. */

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include "base/err.h"
 #include "lua/inbox.h"
+#include "lua/native.h"
 #include "postgres/copy_lua.h"
 #include "postgres/lease_lua.h"
 #include "postgres/listen_lua.h"
@@ -104,20 +105,12 @@ static int install(lua_State *L) {
         {"batch", l_batch}, {"lease", l_lease}, {"listen", l_listen}, {"lag", l_lag},
         {"counts", l_counts}, {"waited", l_waited}, {"array", mark_l_array}, {"json", mark_l_json},
         {"bytes", mark_l_bytes}, {NULL, NULL}};
-    void *engine = lua_touserdata(L, 1);
     mark_open(L);
     inbox_open(L);
     lease_handle_open(L);
     stream_lua_open(L);
     copy_lua_open(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_newtable(L);
-    for (const luaL_Reg *function = FUNCTIONS; function->name; function++) {
-        lua_pushlightuserdata(L, engine);
-        lua_pushcclosure(L, function->func, 1);
-        lua_setfield(L, -2, function->name);
-    }
-    lua_setfield(L, -2, "postgres.native");
+    native_module(L, "postgres.native", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/err.h"
 #include "lua/await.h"
+#include "lua/native.h"
 #include "postgres/failure.h"
 #include "postgres/query_lua.h"
 #include "postgres/rows.h"
@@ -67,7 +68,7 @@ static size_t kept(const stream_t *stream) {
 static void pause_reading(stream_t *stream, bool paused) {
     if (stream->paused == paused || stream->ended) return;
     stream->paused = paused;
-    if (stream->leased->held) postgres_lease_pause(&stream->leased->lease, paused);
+    if (stream->leased->holder.held) postgres_lease_pause(&stream->leased->holder.lease, paused);
 }
 
 static void wake(stream_t *stream) {
@@ -202,7 +203,8 @@ static int l_close(lua_State *L) {
 static uint64_t deadline_of(const stream_t *stream, lua_State *L, const query_options_t *options) {
     loop_t *loop = vm_of(L)->loop;
     uint64_t own = query_options_deadline(options, loop);
-    uint64_t task = stream->leased->task ? task_deadline(stream->leased->task) : 0;
+    const task_t *request = stream->leased->holder.task;
+    uint64_t task = request ? task_deadline(request) : 0;
     if (!own) own = loop_now(loop) + LONGEST_MS;
     return task && task < own ? task : own;
 }
@@ -253,10 +255,7 @@ static int begin(lua_State *L, leased_t *leased, int first, bool copies) {
     char why[200];
     query_options_t options;
     query_options_check(L, first, &options);
-    stream_t **box = lua_newuserdata(L, sizeof *box);
-    *box = NULL;
-    luaL_getmetatable(L, STREAM);
-    lua_setmetatable(L, -2);
+    stream_t **box = native_push(L, STREAM);
     lua_insert(L, 1); /* out of the parameters' way */
     stream_t *stream = *box = stream_new(leased, copies);
     if (!stream) return await_push_error(L, ERR_NO_MEMORY, NULL);
@@ -279,11 +278,5 @@ int stream_lua_copy(lua_State *L, leased_t *leased, int first) {
 
 void stream_lua_open(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"next", l_next}, {"close", l_close}, {NULL, NULL}};
-    luaL_newmetatable(L, STREAM);
-    lua_pushcfunction(L, l_close);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    native_kind(L, STREAM, METHODS, l_close);
 }

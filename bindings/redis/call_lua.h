@@ -7,9 +7,9 @@
 /* Where the commands go: to the engine's shared connections, or to a leased one. */
 typedef struct redis_target {
     redis_t *redis;
-    redis_lease_t *lease; /* NULL: shared */
-    bool replica;         /* a replica may answer what only reads */
-    uint64_t wait_ms;     /* how long an answer may take; 0: command_ms */
+    lease_t *lease;   /* NULL: shared */
+    bool replica;     /* a replica may answer what only reads */
+    uint64_t wait_ms; /* how long an answer may take; 0: command_ms */
 } redis_target_t;
 
 /* The arguments from `first` to the top are one command; its answer is what redis_value_results makes of it. Checks

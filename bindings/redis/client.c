@@ -183,7 +183,7 @@ static void reroute(redis_t *redis) {
     deadline_clear(&redis->retry);
     for (list_t *node; (node = list_shift(&due));)
         route(LIST_OWNER(node, redis_command_t, node));
-    if (redis->pool) redis_pool_serve(redis->pool);
+    if (redis->pool) pool_serve(redis->pool);
 }
 
 static void on_rerouted(deferred_t *deferred) {
@@ -215,7 +215,8 @@ static void close_client(void *data) {
     redis->closing = true;
     deadline_clear(&redis->retry);
     deferred_clear(&redis->rerouted);
-    if (redis->pool) redis_pool_close(redis->pool);
+    if (redis->pool) pool_delete(redis->pool);
+    redis->pool = NULL;
     if (redis->subscriber) redis_subscriber_close(redis->subscriber);
     redis->router->close(redis->router);
     for (list_t *node; (node = list_shift(&redis->unrouted));) {

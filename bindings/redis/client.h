@@ -3,7 +3,6 @@
 #define PERIGEE_REDIS_CLIENT_H
 #include "redis/router.h"
 
-typedef struct redis_pool redis_pool_t;
 typedef struct redis_subscriber redis_subscriber_t;
 
 struct redis {
@@ -13,7 +12,7 @@ struct redis {
     bool has_read_url;
     redis_access_t main, read, sentinel;
     redis_router_t *router;
-    redis_pool_t *pool;             /* from the first lease on */
+    pool_t *pool;                   /* from the first lease on */
     redis_subscriber_t *subscriber; /* from the first subscription on */
     list_t unrouted;                /* commands whose node is not known yet */
     size_t count;                   /* commands that have not ended */
@@ -31,9 +30,6 @@ int redis_check(redis_t *redis, redis_command_t *command, bool owned);
 /* Whether an error tells about the server or the topology, not about the command. */
 bool redis_is_routing(const redisReply *reply);
 
-/* pool.c: something is free or known that was not. */
-void redis_pool_serve(redis_pool_t *pool);
-void redis_pool_close(redis_pool_t *pool);
 /* subscribe.c */
 /* Connects elsewhere if it is connected there. */
 void redis_subscriber_leave(redis_subscriber_t *subscriber, const redis_endpoint_t *at);

@@ -4,6 +4,7 @@
 #include <hiredis/hiredis.h>
 #include "base/bytes.h"
 #include "base/loop.h"
+#include "base/pool.h"
 
 #define REDIS_DETAIL_MAX 120
 
@@ -80,35 +81,13 @@ int redis_reply_err(const redisReply *reply);
 /* Whether an error reply begins with this code ("NOSCRIPT"). */
 bool redis_reply_is(const redisReply *reply, const char *code);
 
-/* A connection of one's own for WATCH, MULTI, EXEC and blocking commands. The caller clears the memory, fills the first
-   part and keeps it from redis_lease until redis_lease_end. */
-typedef struct redis_lease redis_lease_t;
-struct redis_lease {
-    span_t tenant;        /* shares are per tenant; alive until the end */
-    span_t key;           /* chooses the node; empty: any */
-    uint64_t deadline_ms; /* for getting it; loop time; 0: connect_ms from now */
-    void (*got)(redis_lease_t
-            *lease); /* once, never inside redis_lease; err 0, or ERR_TIMEOUT or ERR_UNAVAILABLE */
-    void *data;      /* the caller's */
-    int err;
-    char detail[REDIS_DETAIL_MAX];
-
-    /* The driver's. */
-    redis_t *redis;
-    list_t node;
-    deadline_t timer;
-    deferred_t ready;
-    struct pooled *pooled;
-};
-
-/* 0, or ERR_BUSY (too many wait already); then `got` is not called. */
-int redis_lease(redis_t *redis, redis_lease_t *lease);
-/* As redis_submit, in order on the leased connection; ERR_CLOSED when the connection has gone. Never sent twice. */
-int redis_lease_submit(redis_lease_t *lease, redis_command_t *command);
-/* Gives it back, whatever has become of it, also before `got` (which then does not come). Commands under way end with
-   ERR_CLOSED on a later turn. The connection is kept only if clean and nothing is open on it: no answer outstanding, no
-   MULTI, no WATCH. */
-void redis_lease_end(redis_lease_t *lease, bool clean);
+/* A connection of one's own for WATCH, MULTI, EXEC and blocking commands: base/pool.h, with lease_end to give it back,
+   and `key` to choose the node. 0, or ERR_BUSY (too many wait already), ERR_CLOSED, ERR_NO_MEMORY. */
+int redis_lease(redis_t *redis, lease_t *lease);
+/* As redis_submit, in order on the leased connection; ERR_CLOSED when the connection has gone. Never sent twice.
+   Commands under way at lease_end end with ERR_CLOSED on a later turn. The connection is then kept only if clean and
+   nothing is open on it: no answer outstanding, no MULTI, no WATCH. */
+int redis_lease_submit(lease_t *lease, redis_command_t *command);
 
 /* Messages of a channel. The caller clears the memory, fills the first part and keeps it until redis_unsubscribe; the
    callbacks come on the loop, never inside redis_subscribe, and may unsubscribe. */

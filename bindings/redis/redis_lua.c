@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "lua/await.h"
 #include "lua/inbox.h"
+#include "lua/native.h"
 #include "redis/call_lua.h"
 #include "redis/lease_lua.h"
 #include "redis/subscription_lua.h"
@@ -68,17 +69,9 @@ static int install(lua_State *L) {
     static const luaL_Reg FUNCTIONS[] = {{"call", l_call}, {"replica", l_replica},
         {"within", l_within}, {"pipeline", l_pipeline}, {"lease", l_lease},
         {"subscribe", l_subscribe}, {"sha1", l_sha1}, {NULL, NULL}};
-    void *engine = lua_touserdata(L, 1);
     lease_lua_open(L);
     inbox_open(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_newtable(L);
-    for (const luaL_Reg *function = FUNCTIONS; function->name; function++) {
-        lua_pushlightuserdata(L, engine);
-        lua_pushcclosure(L, function->func, 1);
-        lua_setfield(L, -2, function->name);
-    }
-    lua_setfield(L, -2, "redis.native");
+    native_module(L, "redis.native", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

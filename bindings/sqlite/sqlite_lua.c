@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "lua/await.h"
+#include "lua/native.h"
 
 #define HANDLE "perigee.sqlite.db"
 #define PARAMS_MOST 30000
@@ -425,19 +426,9 @@ static int l_open(lua_State *L) {
 static int install(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"query", l_query}, {"exec", l_exec},
         {"transaction", l_transaction}, {"changed", l_changed}, {NULL, NULL}};
-    void *engine = lua_touserdata(L, 1);
-    luaL_newmetatable(L, HANDLE);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_newtable(L);
-    lua_pushlightuserdata(L, engine);
-    lua_pushcclosure(L, l_open, 1);
-    lua_setfield(L, -2, "open");
-    lua_setfield(L, -2, "sqlite");
+    static const luaL_Reg FUNCTIONS[] = {{"open", l_open}, {NULL, NULL}};
+    native_kind(L, HANDLE, METHODS, l_gc);
+    native_module(L, "sqlite", FUNCTIONS, lua_touserdata(L, 1));
     return 0;
 }
 

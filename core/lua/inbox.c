@@ -1,5 +1,6 @@
 /* inbox.c: keeps a subscription's messages, within bounds, until the script asks for the next one. */
 #include "lua/inbox.h"
+#include "lua/native.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 #include "base/err.h"
@@ -162,10 +163,7 @@ static int l_close(lua_State *L) {
 /* The handle */
 
 void inbox_push(lua_State *L) {
-    inbox_t **box = lua_newuserdata(L, sizeof *box);
-    *box = NULL;
-    luaL_getmetatable(L, HANDLE);
-    lua_setmetatable(L, -2);
+    native_push(L, HANDLE);
 }
 
 void inbox_give(lua_State *L, inbox_t *inbox) {
@@ -175,16 +173,9 @@ void inbox_give(lua_State *L, inbox_t *inbox) {
 
 void inbox_open(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"next", l_next}, {"close", l_close}, {NULL, NULL}};
-    if (!luaL_newmetatable(L, HANDLE)) {
-        lua_pop(L, 1);
-        return;
-    }
-    lua_pushcfunction(L, l_close);
-    lua_setfield(L, -2, "__gc");
+    native_kind(L, HANDLE, METHODS, l_close);
+    luaL_getmetatable(L, HANDLE);
     lua_pushcfunction(L, l_call);
     lua_setfield(L, -2, "__call");
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "lua/await.h"
+#include "lua/native.h"
 
 #define SIGNAL "perigee.signal"
 #define WAIT_MOST_MS 3600000
@@ -77,13 +78,7 @@ static int l_new(lua_State *L) {
 
 int luaopen_signal(lua_State *L) {
     static const luaL_Reg METHODS[] = {{"wait", l_wait}, {"fire", l_fire}, {NULL, NULL}};
-    luaL_newmetatable(L, SIGNAL);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_register(L, NULL, METHODS);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    native_kind(L, SIGNAL, METHODS, l_gc);
     lua_newtable(L);
     lua_pushcfunction(L, l_new);
     lua_setfield(L, -2, "new");

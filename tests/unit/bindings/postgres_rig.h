@@ -100,11 +100,11 @@ static inline void rig_run(loop_t *loop, postgres_t *postgres, ask_t *ask, const
 
 /* A lease. */
 typedef struct hold {
-    postgres_lease_t lease;
+    lease_t lease;
     int got;
 } hold_t;
 
-static inline void rig_got(postgres_lease_t *lease) {
+static inline void rig_got(lease_t *lease) {
     ((hold_t *)lease->data)->got++;
 }
 

@@ -252,7 +252,7 @@ static void test_nobody_there(void **state) {
     rig_want(postgres, &hold, "shop");
     RIG_UNTIL(loop, hold.got);
     assert_int_equal(hold.lease.err, ERR_UNAVAILABLE);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     fake.fatal = NULL; /* it has come back */
     RIG_UNTIL(loop, postgres_up(postgres));
     rig_run(loop, postgres, &ask, "select 1");
@@ -405,11 +405,11 @@ static void test_cancelled_by_the_caller(void **state) {
     rig_settle(scene.loop);
     postgres_cancel(&held.query);
     RIG_UNTIL(scene.loop, scene.fake.cancels == 1 && held.done);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     rig_get(scene.loop, scene.postgres, &hold);
     rig_do(scene.loop, &hold, &behind, "select 'good'");
     assert_string_equal(behind.cell[0], "select 'good'");
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(scene.loop);
 }
 
@@ -439,7 +439,7 @@ static void test_fair_shares(void **state) {
     RIG_UNTIL(scene.loop, greedy[0].got && greedy[1].got && modest.got);
     assert_int_equal(greedy[2].got, 0);
     memset(&late, 0, sizeof late);
-    late.lease = (postgres_lease_t){.tenant = SPAN("late"),
+    late.lease = (lease_t){.tenant = SPAN("late"),
         .deadline_ms = loop_now(scene.loop) + 50,
         .got = rig_got,
         .data = &late};
@@ -447,12 +447,12 @@ static void test_fair_shares(void **state) {
     RIG_UNTIL(scene.loop, late.got);
     assert_int_equal(late.lease.err, ERR_TIMEOUT);
     assert_int_equal(postgres_counts(scene.postgres).waiting, 2);
-    postgres_lease_end(&greedy[0].lease, true);
+    lease_end(&greedy[0].lease, true);
     RIG_UNTIL(scene.loop, greedy[2].got);
-    postgres_lease_end(&greedy[3].lease, true); /* gives up waiting */
-    postgres_lease_end(&greedy[1].lease, true);
-    postgres_lease_end(&greedy[2].lease, true);
-    postgres_lease_end(&modest.lease, true);
+    lease_end(&greedy[3].lease, true); /* gives up waiting */
+    lease_end(&greedy[1].lease, true);
+    lease_end(&greedy[2].lease, true);
+    lease_end(&modest.lease, true);
     assert_int_equal(postgres_counts(scene.postgres).idle, 3);
     assert_int_equal(postgres_counts(scene.postgres).leased, 0);
     loop_delete(scene.loop);
@@ -477,11 +477,11 @@ static void test_a_lost_lease(void **state) {
     assert_int_equal(postgres_lease_state(&hold.lease), PQTRANS_UNKNOWN);
     rig_prepare(&ask, "select 1", NULL, NULL);
     assert_int_equal(postgres_lease_submit(&hold.lease, &ask.query), ERR_CLOSED);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     rig_get(scene.loop, scene.postgres, &hold);
     rig_do(scene.loop, &hold, &ask, "select 1");
     assert_int_equal(ask.err, 0);
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(scene.loop);
 }
 

@@ -238,7 +238,7 @@ static void test_a_transaction(void **state) {
     rig_do(loop, &hold, &ask, "commit");
     assert_int_equal(ask.err, 0);
     assert_int_equal(postgres_lease_state(&hold.lease), PQTRANS_IDLE);
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     assert_int_equal(postgres_counts(postgres).idle, 1);
     loop_delete(loop);
 }
@@ -257,7 +257,7 @@ static void test_left_dirty(void **state) {
     rig_prepare(&slow, "select pg_sleep(3600)", NULL, NULL);
     assert_int_equal(postgres_lease_submit(&hold.lease, &slow.query), 0);
     rig_settle(loop);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     RIG_UNTIL(loop, slow.done);
     assert_int_equal(slow.err, ERR_CLOSED);
     rig_get(loop, postgres, &hold);
@@ -265,7 +265,7 @@ static void test_left_dirty(void **state) {
         "select current_setting('search_path') || coalesce(current_setting('perigee.tenant', "
         "true), '')");
     assert_string_equal(ask.cell[0], "\"$user\", public");
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -353,7 +353,7 @@ static void test_rows_as_they_come(void **state) {
     }
     rig_do(loop, &hold, &ask, "select 'after'");
     assert_string_equal(ask.cell[0], "after");
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -370,13 +370,13 @@ static void test_rows_nobody_takes(void **state) {
     assert_int_equal(postgres_lease_submit(&hold.lease, &ask.query), 0);
     RIG_UNTIL(loop, ask.chunk_rows > 10);
     postgres_lease_pause(&hold.lease, true);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     RIG_UNTIL(loop, ask.done);
     assert_int_equal(ask.err, ERR_CLOSED);
     rig_get(loop, postgres, &hold);
     rig_do(loop, &hold, &ask, "select 'good'");
     assert_string_equal(ask.cell[0], "good");
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -426,7 +426,7 @@ static int copy_in(loop_t *loop, postgres_t *postgres, copying_t *copying, hold_
         if (!waits++) rig_do(loop, &keeper, &ask, "commit");
         RIG_UNTIL(loop, copying->ready == 1 + waits);
     }
-    postgres_lease_end(&keeper.lease, true);
+    lease_end(&keeper.lease, true);
     return count;
 }
 
@@ -462,7 +462,7 @@ static void test_copy(void **state) {
     rig_do(loop, &hold, &ask, "select sum(text::int) from copied");
     snprintf(sum, sizeof sum, "%lld", (long long)count * (count - 1) / 2);
     assert_string_equal(ask.cell[0], sum);
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -486,7 +486,7 @@ static void test_copy_the_other_way(void **state) {
     assert_int_equal(copying.copy.err, ERR_INVALID);
     rig_do(loop, &hold, &ask, "select count(*) from copied");
     assert_string_equal(ask.cell[0], "5");
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -519,13 +519,13 @@ static void test_copy_that_fails(void **state) {
     assert_string_equal(ask.cell[0], "0");
     copy_start(&hold, &copying, "copy (select generate_series(1, 100000000)) to stdout");
     RIG_UNTIL(loop, copying.rows > 10);
-    postgres_lease_end(&hold.lease, false); /* in the middle */
+    lease_end(&hold.lease, false); /* in the middle */
     RIG_UNTIL(loop, copying.done);
     assert_int_equal(copying.copy.err, ERR_CLOSED);
     rig_get(loop, postgres, &hold);
     copy_start(&hold, &copying, "copy (select pg_sleep(3600)) to stdout");
     copying.copy.user = &copying;
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
     RIG_UNTIL(loop, copying.done);
     loop_delete(loop);
 }
@@ -634,7 +634,7 @@ static void test_refused_by_name(void **state) {
         rig_prepare(&ask, NEVER[i], NULL, NULL);
         assert_int_equal(postgres_lease_submit(&hold.lease, &ask.query), ERR_INVALID);
     }
-    postgres_lease_end(&hold.lease, true);
+    lease_end(&hold.lease, true);
     loop_delete(loop);
 }
 
@@ -663,7 +663,7 @@ static void test_the_end(void **state) {
     assert_int_equal(slow.err, ERR_CLOSED);
     assert_int_equal(on_lease.err, ERR_CLOSED);
     assert_int_equal(waiting.lease.err, ERR_CLOSED);
-    postgres_lease_end(&hold.lease, false);
+    lease_end(&hold.lease, false);
 }
 
 static void read_count(loop_t *loop, postgres_t *postgres, ask_t *ask, uint64_t min_lsn) {

@@ -544,11 +544,11 @@ static void test_a_new_replica(void **state) {
 }
 
 typedef struct leased {
-    redis_lease_t lease;
+    lease_t lease;
     int got;
 } leased_t;
 
-static void on_got(redis_lease_t *lease) {
+static void on_got(lease_t *lease) {
     leased_t *leased = lease->data;
     leased->got++;
 }
@@ -574,13 +574,13 @@ static void test_leases_learn(void **state) {
     assert_int_equal(redis_lease_submit(&leased.lease, &call.command), 0);
     RIG_UNTIL(town.loop, call.done);
     assert_int_equal(call.reply_err, ERR_UNAVAILABLE);
-    redis_lease_end(&leased.lease, true);
+    lease_end(&leased.lease, true);
     take_lease(&town, &leased);
     rig_prepare(&call, "GET foo");
     assert_int_equal(redis_lease_submit(&leased.lease, &call.command), 0);
     RIG_UNTIL(town.loop, call.done);
     assert_string_equal(call.text, "1");
-    redis_lease_end(&leased.lease, true);
+    lease_end(&leased.lease, true);
     close_town(&town);
 }
 

@@ -23,11 +23,11 @@ static int stop_server(void **state) {
 }
 
 typedef struct tenant {
-    redis_lease_t lease;
+    lease_t lease;
     int got;
 } tenant_t;
 
-static void on_got(redis_lease_t *lease) {
+static void on_got(lease_t *lease) {
     tenant_t *tenant = lease->data;
     tenant->got++;
 }
@@ -90,8 +90,8 @@ static void test_a_transaction(void **state) {
     assert_int_equal(call.type, REDIS_REPLY_NIL);
     run(loop, &mine, &call, "GET stock");
     assert_string_equal(call.text, "4");
-    redis_lease_end(&mine.lease, true);
-    redis_lease_end(&theirs.lease, true);
+    lease_end(&mine.lease, true);
+    lease_end(&theirs.lease, true);
     loop_delete(loop);
 }
 
@@ -108,16 +108,16 @@ static void test_clean_ones_are_used_again(void **state) {
     for (int i = 0; i < 2; i++) {
         run(loop, &tenant, &call, DIRTY[i]);
         run(loop, &tenant, &call, CLEANED[i]);
-        redis_lease_end(&tenant.lease, true);
+        lease_end(&tenant.lease, true);
         get(loop, redis, &tenant, "acme");
         assert_true(id_of(loop, &tenant) == id);
         run(loop, &tenant, &call, DIRTY[i]);
-        redis_lease_end(&tenant.lease, true);
+        lease_end(&tenant.lease, true);
         get(loop, redis, &tenant, "acme");
         assert_true(id_of(loop, &tenant) != id);
         id = id_of(loop, &tenant);
     }
-    redis_lease_end(&tenant.lease, false);
+    lease_end(&tenant.lease, false);
     get(loop, redis, &tenant, "acme");
     assert_true(id_of(loop, &tenant) != id);
     loop_delete(loop);
@@ -134,7 +134,7 @@ static void test_an_open_command_closes_it(void **state) {
     submit(&tenant, &pop, "BLPOP nothing 0");
     redis_cancel(&pop.command);
     RIG_UNTIL(loop, pop.done);
-    redis_lease_end(&tenant.lease, true);
+    lease_end(&tenant.lease, true);
     get(loop, redis, &next, "other");
     run(loop, &next, &push, "RPUSH nothing x");
     assert_int_equal(push.type, REDIS_REPLY_INTEGER);
@@ -155,7 +155,7 @@ static void test_blocking_does_not_hold_up_others(void **state) {
     rig_run(loop, redis, &push, "RPUSH queue job");
     RIG_UNTIL(loop, pop.done);
     assert_int_equal(pop.elements, 2);
-    redis_lease_end(&tenant.lease, true);
+    lease_end(&tenant.lease, true);
     loop_delete(loop);
 }
 
@@ -169,17 +169,17 @@ static void test_no_tenant_has_them_all(void **state) {
     RIG_UNTIL(loop, greedy[0].got && greedy[1].got);
     get(loop, redis, &modest, "modest");
     assert_int_equal(greedy[2].got, 0);
-    redis_lease_end(&greedy[0].lease, true);
+    lease_end(&greedy[0].lease, true);
     RIG_UNTIL(loop, greedy[2].got);
     assert_int_equal(greedy[3].got, 0);
-    redis_lease_end(&greedy[3].lease, true); /* gives up waiting */
-    redis_lease_end(&greedy[1].lease, true);
+    lease_end(&greedy[3].lease, true); /* gives up waiting */
+    lease_end(&greedy[1].lease, true);
     RIG_UNTIL(loop, greedy[4].got);
     assert_int_equal(greedy[3].got, 0);
     loop_delete(loop);
     assert_int_equal(greedy[5].got, 1); /* the end is told to who still waits */
     assert_int_equal(greedy[5].lease.err, ERR_CLOSED);
-    redis_lease_end(&greedy[4].lease, true); /* after the loop: harmless */
+    lease_end(&greedy[4].lease, true); /* after the loop: harmless */
 }
 
 static void test_a_deadline(void **state) {
@@ -197,8 +197,8 @@ static void test_a_deadline(void **state) {
     ask(redis, &third, "third");
     RIG_UNTIL(loop, second.got);
     assert_int_equal(second.lease.err, ERR_TIMEOUT);
-    redis_lease_end(&second.lease, true);
-    redis_lease_end(&first.lease, true);
+    lease_end(&second.lease, true);
+    lease_end(&first.lease, true);
     RIG_UNTIL(loop, third.got);
     assert_int_equal(third.lease.err, 0);
     loop_delete(loop);
@@ -233,7 +233,7 @@ static void test_a_lost_connection(void **state) {
     assert_int_equal(pop.command.err, ERR_CLOSED);
     rig_prepare(&pop, "GET k");
     assert_int_equal(redis_lease_submit(&tenant.lease, &pop.command), ERR_CLOSED);
-    redis_lease_end(&tenant.lease, true);
+    lease_end(&tenant.lease, true);
     get(loop, redis, &tenant, "acme");
     assert_true(id_of(loop, &tenant) > 0);
     loop_delete(loop);
@@ -265,10 +265,10 @@ static void test_no_server(void **state) {
         RIG_UNTIL(loop, tenant.got);
         assert_int_equal(tenant.got, 1);
         assert_int_equal(tenant.lease.err, ERR_UNAVAILABLE);
-        redis_lease_end(&tenant.lease, true);
+        lease_end(&tenant.lease, true);
     }
     ask(redis, &tenant, "acme");
-    redis_lease_end(&tenant.lease, true);
+    lease_end(&tenant.lease, true);
     rig_settle(loop);
     assert_int_equal(tenant.got, 0);
     ask(redis, &tenant, "acme");
@@ -285,16 +285,16 @@ static void test_the_next_hears_of_no_server(void **state) {
     tenant_t first, second;
     ask(redis, &first, "acme");
     ask(redis, &second, "other");
-    redis_lease_end(&first.lease, true);
+    lease_end(&first.lease, true);
     RIG_UNTIL(loop, second.got);
     assert_int_equal(second.lease.err, ERR_UNAVAILABLE);
-    redis_lease_end(&second.lease, true);
+    lease_end(&second.lease, true);
     loop_delete(loop);
 }
 
 static void end_and_forget(void *data) {
     tenant_t *tenant = data;
-    redis_lease_end(&tenant->lease, false);
+    lease_end(&tenant->lease, false);
     assert_int_equal(tenant->got, 0);
     free(tenant);
 }
