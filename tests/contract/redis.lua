@@ -201,6 +201,16 @@ test("a subscription gives what is published", function(t, redis)
   t.ok(not pcall(subscription), "it is closed")
 end)
 
+-- A short push of RESP3 is what the driver's parser does not survive.
+test("subscriptions are on connections that speak RESP2", function(t, redis)
+  local channel = key(t)
+  local subscription = t.works(redis.subscribe(channel, { missed = true }))
+  t.equal(subscription(), false, "it is live")
+  local clients = t.works(redis.client("LIST", "TYPE", "pubsub"))
+  t.ok(not clients:find "resp=3", clients)
+  subscription:close()
+end)
+
 test("a subscription to a pattern names each message's channel", function(t, redis)
   local prefix = key(t)
   local subscription = t.works(redis.subscribe(prefix .. ":*", { pattern = true, missed = true }))
