@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/lanes.h"
 #include "postgres/verb.h"
 
 #define BOUND 10000
@@ -272,7 +273,7 @@ static int read_urls(postgres_t *postgres, char *why, size_t size) {
 
 static void fill_options(postgres_options_t *options) {
     if (options->shared <= 0) options->shared = 2;
-    if (options->shared > POSTGRES_LINKS_MAX) options->shared = POSTGRES_LINKS_MAX;
+    if (options->shared > LANES_MOST) options->shared = LANES_MOST;
     if (options->pool_max <= 0) options->pool_max = 8;
     if (options->pool_idle <= 0) options->pool_idle = 4;
     if (options->pool_min > options->pool_max) options->pool_min = options->pool_max;

@@ -2,27 +2,15 @@
 #include "postgres/node.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/backoff.h"
 #include "base/err.h"
+#include "base/lanes.h"
 #include "base/log.h"
-
-/* A link, or the pause before the next one. */
-typedef struct lane {
-    postgres_node_t *node;
-    postgres_link_t *link; /* NULL during a pause */
-    deadline_t retry;
-    backoff_t backoff;
-    bool up;
-} lane_t;
 
 struct postgres_node {
     postgres_node_options_t options;
-    lane_t lanes[POSTGRES_LINKS_MAX];
+    lanes_t lanes; /* with a postgres_link_t each */
     list_t waiting;
     deferred_t drain;
-    int up;                          /* lanes that are */
-    bool failed;                     /* the last attempt did, and none is up */
-    char fault[POSTGRES_DETAIL_MAX]; /* of that attempt */
 };
 
 static const postgres_link_events_t EVENTS;
@@ -71,26 +59,23 @@ static void changed(const postgres_node_t *node) {
     if (node->options.changed) node->options.changed(node->options.data);
 }
 
-static void pause_lane(lane_t *lane) {
-    loop_t *loop = loop_of(lane->node);
-    uint64_t now = loop_now(loop);
-    deadline_set(loop, &lane->retry, now + backoff_next(&lane->backoff, now));
+static postgres_node_t *node_of(const lane_t *lane) {
+    return LIST_OWNER(lane->lanes, postgres_node_t, lanes);
 }
 
-static void open_lane(lane_t *lane) {
-    const postgres_node_options_t *options = &lane->node->options;
+static void *open_link(lane_t *lane) {
+    const postgres_node_options_t *options = &node_of(lane)->options;
     postgres_link_options_t link = {.ground = options->ground,
         .url = options->url,
         .connect_ms = options->connect_ms,
         .guarded = options->replica,
         .events = &EVENTS,
         .data = lane};
-    lane->link = postgres_link_open(&link);
-    if (!lane->link) pause_lane(lane);
+    return postgres_link_open(&link);
 }
 
-static void on_retry(deadline_t *deadline) {
-    open_lane(LIST_OWNER(deadline, lane_t, retry));
+static void close_link(void *link) {
+    postgres_link_close(link);
 }
 
 /* Behind pgbouncer (prepare=off) a connection carries one query at a time: when an answer ends while the next query has
@@ -101,8 +86,8 @@ static bool one_at_a_time(const postgres_node_t *node) {
 
 static postgres_link_t *choose(const postgres_node_t *node) {
     postgres_link_t *best = NULL;
-    for (int i = 0; i < node->options.links; i++) {
-        postgres_link_t *link = node->lanes[i].link;
+    for (int i = 0; i < node->lanes.count; i++) {
+        postgres_link_t *link = node->lanes.of[i].link;
         if (!link || !postgres_link_can_send(link)) continue;
         if (one_at_a_time(node) && postgres_link_load(link)) continue;
         if (!best || postgres_link_load(link) < postgres_link_load(best)) best = link;
@@ -135,44 +120,28 @@ static void on_drain(deferred_t *deferred) {
 }
 
 static void on_up(void *data, postgres_link_t *link) {
-    lane_t *lane = data;
-    postgres_node_t *node = lane->node;
+    postgres_node_t *node = node_of(data);
+    bool first = lane_up(data);
     (void)link;
-    backoff_up(&lane->backoff, loop_now(loop_of(node)));
-    lane->up = true;
-    node->failed = false;
     drain_later(node);
-    if (node->up++) return;
+    if (!first) return;
     tell(node, "postgres_up", LOG_INFO, NULL);
     changed(node);
 }
 
 static void on_down(void *data, postgres_link_t *link, const char *detail) {
-    lane_t *lane = data;
-    postgres_node_t *node = lane->node;
-    bool was_up = lane->up, news;
+    postgres_node_t *node = node_of(data);
+    lanes_news_t news = lane_down(data, detail);
     (void)link;
-    lane->link = NULL;
-    lane->up = false;
-    if (was_up) node->up--;
-    pause_lane(lane);
-    if (node->up) return;
-    news = was_up || !node->failed;
-    /* One that was lost is given one attempt before what waits is refused. */
-    if (!was_up) node->failed = true;
-    if (node->failed) {
-        snprintf(node->fault, sizeof node->fault, "%s", detail);
-        refuse_waiting(node, detail);
-    }
-    if (!news) return;
-    tell(node, was_up ? "postgres_lost" : "postgres_down", LOG_WARN, detail);
+    if (node->lanes.failed) refuse_waiting(node, detail);
+    if (news == LANES_SAME) return;
+    tell(node, news == LANES_LOST ? "postgres_lost" : "postgres_down", LOG_WARN, detail);
     changed(node);
 }
 
 static void on_free(void *data, postgres_link_t *link) {
-    lane_t *lane = data;
     (void)link;
-    drain_later(lane->node);
+    drain_later(node_of(data));
 }
 
 static const postgres_link_events_t EVENTS = {.up = on_up, .down = on_down, .free = on_free};
@@ -183,41 +152,36 @@ postgres_node_t *postgres_node_new(const postgres_node_options_t *options) {
     node->options = *options;
     list_init(&node->waiting);
     deferred_init(&node->drain, on_drain);
-    for (int i = 0; i < options->links; i++) {
-        node->lanes[i].node = node;
-        deadline_init(&node->lanes[i].retry, on_retry);
-        open_lane(&node->lanes[i]);
-    }
+    node->lanes = (lanes_t){
+        .loop = loop_of(node), .count = options->links, .open = open_link, .close = close_link};
+    lanes_open(&node->lanes);
     return node;
 }
 
 void postgres_node_delete(postgres_node_t *node) {
     deferred_clear(&node->drain);
-    for (int i = 0; i < node->options.links; i++) {
-        deadline_clear(&node->lanes[i].retry);
-        if (node->lanes[i].link) postgres_link_close(node->lanes[i].link);
-    }
+    lanes_close(&node->lanes);
     refuse_waiting(node, "the server is ending");
     free(node);
 }
 
 void postgres_node_send(postgres_node_t *node, postgres_query_t *query) {
-    if (node->failed) {
-        refuse(node, query, ERR_UNAVAILABLE, node->fault);
+    if (node->lanes.failed) {
+        refuse(node, query, ERR_UNAVAILABLE, node->lanes.fault);
         return;
     }
     list_push(&node->waiting, &query->node);
-    if (node->up && list_empty(&node->drain.node)) drain_later(node);
+    if (node->lanes.up && list_empty(&node->drain.node)) drain_later(node);
 }
 
 bool postgres_node_up(const postgres_node_t *node) {
-    return node->up > 0;
+    return node->lanes.up > 0;
 }
 
 bool postgres_node_down(const postgres_node_t *node) {
-    return node->failed;
+    return node->lanes.failed;
 }
 
 const char *postgres_node_fault(const postgres_node_t *node) {
-    return node->fault;
+    return node->lanes.fault;
 }

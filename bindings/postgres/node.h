@@ -3,15 +3,13 @@
 #define PERIGEE_POSTGRES_NODE_H
 #include "postgres/link.h"
 
-#define POSTGRES_LINKS_MAX 8
-
 typedef struct postgres_node postgres_node_t;
 
 typedef struct postgres_node_options {
     postgres_ground_t *ground;
     postgres_url_t *url;
     const char *role; /* in log lines */
-    int links;        /* 1..POSTGRES_LINKS_MAX */
+    int links;        /* 1..LANES_MOST */
     bool replica;
     uint64_t connect_ms;
     void (*changed)(void *data); /* connected, or all is lost; may be NULL */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/lanes.h"
 #include "redis/refuse.h"
 #include "redis/tls.h"
 
@@ -256,7 +257,7 @@ static int read_urls(redis_t *redis, char *why, size_t size) {
 
 static void fill_options(redis_options_t *options) {
     if (options->shared <= 0) options->shared = 2;
-    if (options->shared > REDIS_LINKS_MAX) options->shared = REDIS_LINKS_MAX;
+    if (options->shared > LANES_MOST) options->shared = LANES_MOST;
     if (options->pool_max <= 0) options->pool_max = 50;
     if (options->pool_idle <= 0) options->pool_idle = 20;
     if (options->pool_min <= 0) options->pool_min = 10;

@@ -3,29 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
+#include "base/lanes.h"
 #include "base/log.h"
-#include "base/backoff.h"
 #include "redis/router.h"
-
-/* A link, or the pause before the next one. */
-typedef struct lane {
-    redis_node_t *node;
-    link_t *link; /* NULL during a pause */
-    deadline_t retry;
-    backoff_t backoff;
-    bool up;
-} lane_t;
 
 struct redis_node {
     redis_node_options_t options;
     redis_access_t access;
-    lane_t lanes[REDIS_LINKS_MAX];
+    lanes_t lanes;   /* with a link_t each */
     link_t *current; /* the link that this turn writes to, while it is writing */
     list_t waiting;
-    int up;                       /* lanes that are */
-    bool retired;                 /* connects no more and tells nobody */
-    bool failed;                  /* the last attempt did, and none is up */
-    char fault[REDIS_DETAIL_MAX]; /* of that attempt */
 };
 
 static const link_events_t EVENTS;
@@ -44,7 +31,7 @@ static void refuse(redis_node_t *node, redis_command_t *command, int err, const 
     command->at = NULL;
     command->reply = NULL;
     command->err = err;
-    snprintf(command->detail, sizeof command->detail, "%s", detail);
+    snprintf(command->detail, sizeof command->detail, "%.*s", REDIS_DETAIL_MAX - 1, detail);
     deferred_init(&command->ended, on_ended);
     loop_defer(loop_of(node), &command->ended);
 }
@@ -68,14 +55,12 @@ static void tell(redis_node_t *node, const char *event, log_level_t level, const
     log_end();
 }
 
-static void pause_lane(lane_t *lane) {
-    loop_t *loop = loop_of(lane->node);
-    uint64_t now = loop_now(loop);
-    deadline_set(loop, &lane->retry, now + backoff_next(&lane->backoff, now));
+static redis_node_t *node_of(const lane_t *lane) {
+    return LIST_OWNER(lane->lanes, redis_node_t, lanes);
 }
 
-static void open_lane(lane_t *lane) {
-    redis_node_t *node = lane->node;
+static void *open_link(lane_t *lane) {
+    redis_node_t *node = node_of(lane);
     link_options_t options = {.loop = loop_of(node),
         .at = node->options.at,
         .access = &node->access,
@@ -83,12 +68,11 @@ static void open_lane(lane_t *lane) {
         .span_ms = redis_command_ms(node->options.redis),
         .events = &EVENTS,
         .data = lane};
-    lane->link = link_open(&options);
-    if (!lane->link) pause_lane(lane);
+    return link_open(&options);
 }
 
-static void on_retry(deadline_t *deadline) {
-    open_lane(LIST_OWNER(deadline, lane_t, retry));
+static void close_link(void *link) {
+    link_close(link);
 }
 
 static void send_on(redis_node_t *node, link_t *link, redis_command_t *command) {
@@ -99,38 +83,22 @@ static void send_on(redis_node_t *node, link_t *link, redis_command_t *command) 
 }
 
 static void on_up(void *data, link_t *link) {
-    lane_t *lane = data;
-    redis_node_t *node = lane->node;
-    backoff_up(&lane->backoff, loop_now(loop_of(node)));
-    lane->up = true;
-    node->failed = false;
+    redis_node_t *node = node_of(data);
+    bool first = lane_up(data);
     for (list_t *item; (item = list_shift(&node->waiting));)
         send_on(node, link, LIST_OWNER(item, redis_command_t, node));
-    if (node->up++) return;
+    if (!first) return;
     tell(node, "redis_up", LOG_INFO, NULL);
     redis_on_node(node->options.redis, node, true); /* may delete the node */
 }
 
 static void on_down(void *data, link_t *link, const char *detail) {
-    lane_t *lane = data;
-    redis_node_t *node = lane->node;
-    bool was_up = lane->up, news;
+    redis_node_t *node = node_of(data);
+    lanes_news_t news = lane_down(data, detail);
     if (node->current == link) node->current = NULL;
-    lane->link = NULL;
-    lane->up = false;
-    if (was_up) node->up--;
-    if (node->retired) return;
-    pause_lane(lane);
-    if (node->up) return;
-    news = was_up || !node->failed;
-    /* One that was lost is given one attempt before what waits is refused. */
-    if (!was_up) node->failed = true;
-    if (node->failed) {
-        snprintf(node->fault, sizeof node->fault, "%s", detail);
-        refuse_waiting(node, detail);
-    }
-    if (!news) return;
-    tell(node, was_up ? "redis_lost" : "redis_down", LOG_WARN, detail);
+    if (node->lanes.failed) refuse_waiting(node, detail);
+    if (news == LANES_SAME) return;
+    tell(node, news == LANES_LOST ? "redis_lost" : "redis_down", LOG_WARN, detail);
     redis_on_node(node->options.redis, node, false); /* may delete the node */
 }
 
@@ -142,11 +110,9 @@ redis_node_t *redis_node_new(const redis_node_options_t *options) {
     node->options = *options;
     node->access = *options->access;
     list_init(&node->waiting);
-    for (int i = 0; i < options->links; i++) {
-        node->lanes[i].node = node;
-        deadline_init(&node->lanes[i].retry, on_retry);
-        open_lane(&node->lanes[i]);
-    }
+    node->lanes = (lanes_t){
+        .loop = loop_of(node), .count = options->links, .open = open_link, .close = close_link};
+    lanes_open(&node->lanes);
     return node;
 }
 
@@ -155,29 +121,19 @@ redis_node_t *redis_node_nowhere(redis_t *redis) {
     redis_node_options_t options = {.redis = redis, .access = &NONE};
     redis_node_t *node = redis_node_new(&options);
     if (!node) return NULL;
-    node->failed = true;
-    snprintf(node->fault, sizeof node->fault, "no server can be reached");
+    node->lanes.failed = true;
+    snprintf(node->lanes.fault, sizeof node->lanes.fault, "no server can be reached");
     return node;
 }
 
 void redis_node_delete(redis_node_t *node) {
-    for (int i = 0; i < node->options.links; i++) {
-        deadline_clear(&node->lanes[i].retry);
-        if (node->lanes[i].link) link_close(node->lanes[i].link);
-    }
+    lanes_close(&node->lanes);
     refuse_waiting(node, "the server is not used any more");
     free(node);
 }
 
 void redis_node_retire(redis_node_t *node) {
-    node->retired = true;
-    for (int i = 0; i < node->options.links; i++) {
-        lane_t *lane = &node->lanes[i];
-        deadline_clear(&lane->retry);
-        if (lane->up || !lane->link) continue;
-        link_close(lane->link);
-        lane->link = NULL;
-    }
+    lanes_retire(&node->lanes);
     refuse_waiting(node, "the server is not used any more");
 }
 
@@ -187,8 +143,8 @@ static link_t *choose(redis_node_t *node) {
     link_t *best = node->current;
     if (best && link_is_writing(best)) return best;
     best = NULL;
-    for (int i = 0; i < node->options.links; i++) {
-        lane_t *lane = &node->lanes[i];
+    for (int i = 0; i < node->lanes.count; i++) {
+        lane_t *lane = &node->lanes.of[i];
         if (lane->up && (!best || link_load(lane->link) < link_load(best))) best = lane->link;
     }
     return best;
@@ -198,8 +154,8 @@ void redis_node_send(redis_node_t *node, redis_command_t *command) {
     link_t *link = choose(node);
     if (link) {
         send_on(node, link, command);
-    } else if (node->failed) {
-        refuse(node, command, ERR_UNAVAILABLE, node->fault);
+    } else if (node->lanes.failed) {
+        refuse(node, command, ERR_UNAVAILABLE, node->lanes.fault);
     } else {
         command->at = node;
         list_push(&node->waiting, &command->node);
@@ -207,17 +163,17 @@ void redis_node_send(redis_node_t *node, redis_command_t *command) {
 }
 
 bool redis_node_up(const redis_node_t *node) {
-    return node->up > 0;
+    return node->lanes.up > 0;
 }
 
 bool redis_node_down(const redis_node_t *node) {
-    return node->failed;
+    return node->lanes.failed;
 }
 
 size_t redis_node_load(const redis_node_t *node) {
     size_t load = 0;
-    for (int i = 0; i < node->options.links; i++)
-        if (node->lanes[i].link) load += link_load(node->lanes[i].link);
+    for (int i = 0; i < node->lanes.count; i++)
+        if (node->lanes.of[i].link) load += link_load(node->lanes.of[i].link);
     return load;
 }
 

@@ -9,10 +9,8 @@ typedef struct redis_node_options {
     redis_t *redis;
     redis_endpoint_t at;
     const redis_access_t *access;
-    int links; /* 1..REDIS_LINKS_MAX */
+    int links; /* 1..LANES_MOST */
 } redis_node_options_t;
-
-#define REDIS_LINKS_MAX 8
 
 /* Starts to connect and goes on for ever, with pauses that double up to a second, jittered. NULL: no memory. */
 redis_node_t *redis_node_new(const redis_node_options_t *options);
