@@ -167,8 +167,10 @@ class Rates:
     def test_the_session_comes_along(self):
         session = "a-session-of-the-gate"
         self.assertIsNone(self.expect(200, "GET", "/api/session", session=session).json["data"])
+        before = self.entered("/api/insists")
         self.expect(401, "GET", "/api/insists")
         self.expect(401, "GET", "/api/insists", session=session)
+        self.assertEqual(self.entered("/api/insists"), before)
         self.expect(200, "PUT", "/api/session", body='{"userId":"user-1","role":"admin"}', session=session)
         for path in ("/api/session", "/api/insists"):
             data = self.expect(200, "GET", path, session=session).json["data"]
