@@ -50,12 +50,13 @@ bool lane_up(lane_t *lane) {
     backoff_up(&lane->backoff, loop_now(lanes->loop));
     lane->up = true;
     lanes->failed = false;
+    said_forget(&lanes->said);
     return lanes->up++ == 0;
 }
 
 lanes_news_t lane_down(lane_t *lane, const char *detail) {
     lanes_t *lanes = lane->lanes;
-    bool was_up = lane->up, was_failed = lanes->failed;
+    bool was_up = lane->up;
     lane->link = NULL;
     lane->up = false;
     if (was_up) lanes->up--;
@@ -65,5 +66,6 @@ lanes_news_t lane_down(lane_t *lane, const char *detail) {
     if (was_up) return LANES_LOST;
     lanes->failed = true;
     snprintf(lanes->fault, sizeof lanes->fault, "%s", detail);
-    return was_failed ? LANES_SAME : LANES_DOWN;
+    bool news = said_is_news(&lanes->said, detail, loop_now(lanes->loop));
+    return news ? LANES_DOWN : LANES_SAME;
 }

@@ -3,6 +3,7 @@
 #define PERIGEE_BASE_LANES_H
 #include "base/backoff.h"
 #include "base/loop.h"
+#include "base/said.h"
 
 #define LANES_MOST 8
 #define LANES_FAULT_MAX 200
@@ -30,6 +31,7 @@ struct lanes {
     bool retired;                /* what is lost stays so */
     bool failed;                 /* the last attempt did, and none is up */
     char fault[LANES_FAULT_MAX]; /* of that attempt */
+    said_t said;
     lane_t of[LANES_MOST];
 };
 
@@ -45,7 +47,7 @@ bool lane_up(lane_t *lane);
 typedef enum {
     LANES_SAME,
     LANES_LOST, /* none is up any more; one attempt is made before the server counts as down */
-    LANES_DOWN  /* that attempt, or the first of all, has failed too */
+    LANES_DOWN /* that attempt, or the first of all, has failed too; or a later one, for another reason */
 } lanes_news_t;
 lanes_news_t lane_down(lane_t *lane, const char *detail);
 
