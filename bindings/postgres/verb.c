@@ -1,10 +1,11 @@
 /* verb.c: what kind of statement a text is, by its first word: the server takes one statement per text, so that the
-   first word tells. */
+   first word tells; and by the functions it calls. */
 #include "postgres/verb.h"
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
+#include "postgres/residue.h"
 
 typedef struct verb {
     const char *name;
@@ -47,7 +48,7 @@ static const verb_t VERBS[] = {
 };
 
 /* Comments of the second kind nest. */
-static const char *after_comment(const char *at) {
+const char *postgres_verb_after_comment(const char *at) {
     int depth = 0;
     if (at[0] == '-') return at + strcspn(at, "\r\n");
     do {
@@ -62,7 +63,7 @@ static const char *first_word(const char *sql) {
     for (;;) {
         sql += strspn(sql, " \t\r\n\f\v(;");
         if (strncmp(sql, "--", 2) != 0 && strncmp(sql, "/*", 2) != 0) return sql;
-        sql = after_comment(sql);
+        sql = postgres_verb_after_comment(sql);
     }
 }
 
@@ -105,7 +106,8 @@ static postgres_nature_t by_second_word(const char *sql, postgres_nature_t natur
 
 postgres_nature_t postgres_verb_nature(const char *sql) {
     const verb_t *verb = find(sql);
-    if (!verb || verb->prepares) return POSTGRES_PLAIN;
+    if (!verb || verb->prepares)
+        return postgres_leaves_residue(sql) ? POSTGRES_SESSION : POSTGRES_PLAIN;
     return by_second_word(sql, verb->nature);
 }
 

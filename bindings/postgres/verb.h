@@ -1,4 +1,4 @@
-/* verb.h: what kind of statement a text is, by its first word. */
+/* verb.h: what kind of statement a text is, by its first word and the functions it calls. */
 #ifndef PERIGEE_POSTGRES_VERB_H
 #define PERIGEE_POSTGRES_VERB_H
 #include <stdbool.h>
@@ -16,5 +16,7 @@ postgres_nature_t postgres_verb_nature(const char *sql);
 bool postgres_verb_is(const char *sql, const char *word);
 /* Whether the server plans it, so that preparing it saves something. */
 bool postgres_verb_prepares(const char *sql);
+/* Past the comment that begins here. */
+const char *postgres_verb_after_comment(const char *at);
 
 #endif
