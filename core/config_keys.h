@@ -65,6 +65,8 @@
     X(NUMBER, redis_connect_ms, "1000", 10, 60000, "ms",                                           \
         "longest time to connect to Redis and to greet it")                                        \
     X(NUMBER, redis_command_ms, "1000", 10, 60000, "ms", "longest time a Redis command may take")  \
+    X(NUMBER, redis_reply_max_bytes, "16777216", 65536, 1073741824, "bytes",                       \
+        "memory that one answer of Redis may take")                                                \
     X(SECRET, mail_url, "", 0, 511, "",                                                            \
         "the mail server (smtp:, smtp+starttls:, smtps:); empty: letters wait in the queue")       \
     X(TEXT, mail_from, "", 0, 254, "", "the address that letters come from")                       \
@@ -82,6 +84,8 @@
     X(NUMBER, postgres_connect_ms, "2000", 10, 60000, "ms",                                        \
         "longest time to connect to PostgreSQL")                                                   \
     X(NUMBER, postgres_query_ms, "5000", 10, 3600000, "ms", "longest time a statement may take")   \
+    X(NUMBER, postgres_result_max_bytes, "16777216", 65536, 1073741824, "bytes",                   \
+        "memory that the results of one query may take, unless its rows are read as they come")    \
     X(RATE, rate_limit, "off", 0, 0, "",                                                           \
         "requests per tenant and route, e.g. 600/60s burst 100, where neither says otherwise")     \
     X(CHOICE, rate_limit_without_store, "open", 0, 0, "open|closed",                               \

@@ -30,7 +30,8 @@ static int open_cache(services_t *services, char *why, size_t size) {
         .read_url = config->redis_read_url[0] ? config->redis_read_url : NULL,
         .shared = (int)config->redis_shared,
         .connect_ms = (uint64_t)config->redis_connect_ms,
-        .command_ms = (uint64_t)config->redis_command_ms};
+        .command_ms = (uint64_t)config->redis_command_ms,
+        .reply_max = (size_t)config->redis_reply_max_bytes};
     char cause[200] = "out of memory";
     services->cache = sqlite_cache_ops(services->sqlite);
     if (!config->redis_url[0]) return 0;
@@ -69,7 +70,8 @@ static int open_database(services_t *services, char *why, size_t size) {
         .shared = (int)config->postgres_shared,
         .pool_max = (int)config->postgres_pool,
         .connect_ms = (uint64_t)config->postgres_connect_ms,
-        .query_ms = (uint64_t)config->postgres_query_ms};
+        .query_ms = (uint64_t)config->postgres_query_ms,
+        .result_max = (size_t)config->postgres_result_max_bytes};
     char cause[200] = "out of memory";
     if (!config->postgres_url[0]) return 0;
     services->postgres = postgres_new(services->loop, &options, cause, sizeof cause);

@@ -7,6 +7,7 @@
 #include "postgres/verb.h"
 
 #define BOUND 10000
+#define RESULT_MAX ((size_t)16 * 1024 * 1024)
 #define HOPS_MAX 5
 #define TENANT_MAX 200
 
@@ -280,6 +281,7 @@ static void fill_options(postgres_options_t *options) {
     if (!options->connect_ms) options->connect_ms = 2000;
     if (!options->query_ms) options->query_ms = 5000;
     if (!options->bound) options->bound = BOUND;
+    if (!options->result_max) options->result_max = RESULT_MAX;
 }
 
 static postgres_node_t *open_node(postgres_t *postgres, postgres_url_t *url, bool replica) {
@@ -302,6 +304,16 @@ static bool open_nodes(postgres_t *postgres) {
     return postgres->meter != NULL;
 }
 
+/* The URL alone says where to connect, as whom and how: a variable that somebody has set for psql would change that
+   unseen, and one that names a service could make libpq look a host up where it stands, which is on the loop. */
+static void clear_environment(const postgres_url_t *url) {
+    static const char *const MORE[] = {"PGSERVICEFILE", "PGSYSCONFDIR", "PGREQUIRESSL", "PGGEQO"};
+    for (const PQconninfoOption *option = url->parsed; option && option->keyword; option++)
+        if (option->envvar) unsetenv(option->envvar);
+    for (size_t i = 0; i < sizeof MORE / sizeof *MORE; i++)
+        unsetenv(MORE[i]);
+}
+
 /* Scripts read and write values in these forms, whatever the server's settings are. libpq says them in the first
    message of each connection; unlike `options` in the URL, poolers know them there. */
 static void set_forms(void) {
@@ -316,9 +328,11 @@ postgres_t *postgres_new(loop_t *loop, const postgres_options_t *options, char *
     postgres->ground.loop = loop;
     postgres_cancels_create(&postgres->ground.cancels, loop);
     postgres->options = *options;
-    set_forms();
     fill_options(&postgres->options);
+    postgres->ground.result_max = postgres->options.result_max;
     int err = read_urls(postgres, why, size);
+    if (!err) clear_environment(&postgres->url);
+    if (!err) set_forms();
     if (!err && open_nodes(postgres) && loop_exit_add(loop, close_client, postgres) == 0)
         return postgres;
     close_client(postgres);

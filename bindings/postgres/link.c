@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "postgres/dial.h"
 #include "postgres/fault.h"
+#include "postgres/intake.h"
 #include "postgres/pipe.h"
 
 #define GRACE_MS 50    /* for a late query that has just become the oldest: it may be quick */
@@ -19,6 +20,9 @@
 #define CHUNK_ROWS 100 /* of rows as they come, where libpq can gather them */
 #define CLOSE_MS 5000  /* for what closes a prepared statement */
 #define NO_PLACE UINT64_MAX
+/* So much of an answer that is too large is thrown away before its connection is: what fills the sockets' buffers while
+   the server is asked to stop. */
+#define SWALLOWED_MAX ((size_t)32 * 1024 * 1024)
 
 typedef enum { DIALLING, UP, CLOSED } link_state_t;
 
@@ -29,6 +33,7 @@ typedef struct place {
     uint64_t late_ms;          /* from then on, once forgotten, it is to be cancelled */
     PGresult **results;        /* one per statement, from the first that came */
     int count;
+    size_t bytes; /* of the results */
 } place_t;
 
 struct postgres_link {
@@ -49,7 +54,8 @@ struct postgres_link {
     place_t *places;
     uint64_t head, tail;
     size_t capacity;
-    uint64_t head_ms; /* when the oldest became that */
+    uint64_t head_ms;         /* when the oldest became that */
+    postgres_intake_t intake; /* of its answer, as far as that is in no result yet */
     postgres_cancel_job_t *job;
     uint64_t target; /* the place that is being cancelled */
     uint64_t cancelled_ms;
@@ -213,6 +219,7 @@ static void watch_head(postgres_link_t *link) {
 static void on_cancel_done(void *data) {
     postgres_link_t *link = data;
     link->job = NULL;
+    postgres_link_pause(link, false); /* see refuse_answer */
     watch_head(link);
     check_free(link);
 }
@@ -264,10 +271,30 @@ static void take_fault(postgres_link_t *link, postgres_step_t *step, const PGres
     memcpy(query->column, fault.column, sizeof query->column);
 }
 
+static void set_too_large(const postgres_link_t *link, postgres_query_t *query) {
+    const postgres_step_t *step = postgres_pipe_first(&link->pipe);
+    query->err = ERR_TOO_LARGE;
+    query->failed = step ? step->index : -1;
+    snprintf(query->detail, sizeof query->detail,
+        "the result takes more than %zu bytes (postgres_result_max_bytes): read it as it comes, "
+        "with pg.rows",
+        link->options.ground->result_max);
+}
+
+/* True: it is within the limit. Otherwise it has happened, but nobody is told what came of it. */
+static bool count_result(postgres_link_t *link, place_t *place, const PGresult *result) {
+    place->bytes += PQresultMemorySize(result);
+    if (place->bytes <= link->options.ground->result_max) return true;
+    free_results(place);
+    set_too_large(link, place->query);
+    return false;
+}
+
 /* True: the result is kept. */
 static bool keep(postgres_link_t *link, const postgres_step_t *step, PGresult *result) {
     place_t *place = place_at(link, link->head);
-    if (!place->query || step->kind != STEP_RUN) return false;
+    if (!place->query || place->query->err || step->kind != STEP_RUN) return false;
+    if (!count_result(link, place, result)) return false;
     if (!place->results) {
         place->results = calloc((size_t)place->query->count, sizeof *place->results);
         place->count = place->query->count;
@@ -284,6 +311,7 @@ static bool keep(postgres_link_t *link, const postgres_step_t *step, PGresult *r
 
 static void hand_rows(postgres_link_t *link, const PGresult *result) {
     postgres_query_t *query = place_at(link, link->head)->query;
+    postgres_intake_clear(&link->intake);
     if (query && query->chunk && PQntuples(result) > 0) query->chunk(query, result);
 }
 
@@ -352,6 +380,7 @@ static void end_place(postgres_link_t *link) {
     postgres_query_t *query = place.query;
     bool cancelling = link->target != NO_PLACE;
     link->head_ms = now_of(link);
+    postgres_intake_clear(&link->intake);
     if (query) conclude(link, query, &place);
     link->step_failed = link->unreplicated = false;
     if (link->target < link->head) link->target = NO_PLACE;
@@ -425,12 +454,32 @@ bool postgres_link_holds_more(const postgres_link_t *link) {
     return session && SSL_pending(session) > 0;
 }
 
+/* Nothing more is read before the server has been asked to stop: what it has sent stays in the sockets' buffers. */
+static void refuse_answer(postgres_link_t *link, postgres_query_t *query) {
+    postgres_link_forget(query, true);
+    set_too_large(link, query);
+    end_lost(link, query, "");
+    if (link->job) postgres_link_pause(link, true);
+}
+
+/* libpq gathers a result before it shows it, and would gather one that does not end. */
+static void check_intake(postgres_link_t *link) {
+    size_t most = link->options.ground->result_max;
+    if (link->state == CLOSED || link->head == link->tail || link->intake.bytes <= most) return;
+    postgres_query_t *query = place_at(link, link->head)->query;
+    if (query && query->chunk) return;
+    if (query) refuse_answer(link, query);
+    if (!query) postgres_link_stop(link);
+    link->broken |= link->intake.bytes > most + SWALLOWED_MAX;
+}
+
 static void read_in(postgres_link_t *link) {
     bool alive;
     do {
-        alive = PQconsumeInput(link->pipe.conn) == 1;
+        alive = postgres_intake_read(&link->intake, link->pipe.conn);
         take_all(link);
         take_notices(link);
+        check_intake(link);
         if (link->state == CLOSED) return;
     } while (alive && !link->paused && postgres_link_holds_more(link));
     if (!alive || link->broken || is_lost(link))

@@ -30,6 +30,7 @@ typedef struct postgres_link_events {
 typedef struct postgres_ground {
     loop_t *loop;
     postgres_cancels_t cancels;
+    size_t result_max; /* bytes */
     uint64_t connects, losses;
 } postgres_ground_t;
 

@@ -26,6 +26,7 @@ typedef struct postgres_options {
     uint64_t connect_ms;               /* for one round through the hosts; 0: 2000 */
     uint64_t query_ms;                 /* for a query without a deadline; 0: 5000 */
     size_t bound;                      /* most queries on their way or waiting; 0: 10000 */
+    size_t result_max;                 /* bytes that a query's `results` may take; 0: 16 MiB */
 } postgres_options_t;
 
 /* NULL with a sentence in why: a bad URL (never with its password), no memory. Connects in the background and for ever;
@@ -80,7 +81,8 @@ struct postgres_query {
        (40001) and a deadlock (40P01), after which a transaction may be tried again; ERR_INVALID for other faults of
        the statement or its data (22, 23, 42 and their like); ERR_DENIED for 42501; ERR_UNAVAILABLE: not run, because
        the server cannot (53, 57P, 58, 08) or cannot be reached; ERR_TIMEOUT: its deadline, or the server's own
-       statement timeout; ERR_CLOSED: sent, and the connection went: it may have happened or not; ERR_CANCELLED. */
+       statement timeout; ERR_TOO_LARGE: result_max, and the server is asked to stop: it may have happened or not;
+       ERR_CLOSED: sent, and the connection went: it may have happened or not; ERR_CANCELLED. */
     PGresult *const *results;
     int nresults;
     int err;

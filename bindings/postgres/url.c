@@ -93,8 +93,6 @@ static bool is_port(span_t text) {
 /* As libpq: lists of hosts and of addresses are of one length, one port is for all. */
 static void take_hosts(reading_t *reading) {
     postgres_url_t *url = reading->url;
-    /* libpq would look up a name that the environment gives where it stands, which is on the loop. */
-    if (!reading->hosts && !reading->addresses) reading->hosts = getenv("PGHOST");
     span_t hosts = span_of(reading->hosts ? reading->hosts : "");
     span_t addresses = span_of(reading->addresses ? reading->addresses : "");
     span_t ports = span_of(reading->ports ? reading->ports : ""), port = ports;

@@ -8,6 +8,7 @@
 #include "redis/tls.h"
 
 #define BOUND 10000
+#define REPLY_MAX ((size_t)16 * 1024 * 1024)
 
 static void gone(redis_t *redis) {
     redis_tls_delete(redis->main.tls);
@@ -228,10 +229,12 @@ static void close_client(void *data) {
     if (redis->count == 0) gone(redis);
 }
 
-static int prepare(redis_url_t *url, redis_access_t *access, char *why, size_t size) {
+static int prepare(
+    const redis_t *redis, redis_url_t *url, redis_access_t *access, char *why, size_t size) {
     *access = (redis_access_t){.user = url->user,
         .password = url->password,
         .db = url->db,
+        .reply_max = redis->options.reply_max,
         .tls_name = url->name,
         .resp2 = url->resp2};
     if (url->tls) access->tls = redis_tls_new(url, why, size);
@@ -245,8 +248,9 @@ static int read_urls(redis_t *redis, char *why, size_t size) {
         redis->has_read_url = true;
         err = redis_url_parse(span_of(options->read_url), &redis->read_url, why, size);
     }
-    if (!err) err = prepare(&redis->url, &redis->main, why, size);
-    if (!err && redis->has_read_url) err = prepare(&redis->read_url, &redis->read, why, size);
+    if (!err) err = prepare(redis, &redis->url, &redis->main, why, size);
+    if (!err && redis->has_read_url)
+        err = prepare(redis, &redis->read_url, &redis->read, why, size);
     redis->sentinel = redis->main;
     redis->sentinel.user = redis->url.sentinel_user;
     redis->sentinel.password = redis->url.sentinel_password;
@@ -265,6 +269,7 @@ static void fill_options(redis_options_t *options) {
     if (!options->connect_ms) options->connect_ms = 1000;
     if (!options->command_ms) options->command_ms = 1000;
     if (!options->bound) options->bound = BOUND;
+    if (!options->reply_max) options->reply_max = REPLY_MAX;
 }
 
 redis_t *redis_new(loop_t *loop, const redis_options_t *options, char *why, size_t size) {

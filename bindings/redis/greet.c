@@ -71,16 +71,27 @@ static bool is_master(const redisReply *reply) {
     return role->type == REDIS_REPLY_STRING && strcmp(role->str, "master") == 0;
 }
 
-int redis_greet_answer(
-    redis_greeting_t *greeting, const redisReply *reply, char *why, size_t size) {
+/* The password is in none of it. */
+static void explain(redis_step_t step, const redis_access_t *access, const redisReply *reply,
+    char *why, size_t size) {
+    char of[64] = "";
+    bool named = access->user && access->user[0];
+    size_t word = strcspn(reply->str, " \r\n");
+    if (step == GREET_AUTH) snprintf(of, sizeof of, " as %.20s", named ? access->user : "default");
+    if (step == GREET_SELECT) snprintf(of, sizeof of, " %d", access->db);
+    if (step == GREET_HELLO) snprintf(of, sizeof of, " without a password");
+    snprintf(why, size, "%s%s was refused: %.*s", NAMES[step], of, word < 14 ? (int)word : 14,
+        reply->str);
+}
+
+int redis_greet_answer(redis_greeting_t *greeting, const redis_access_t *access,
+    const redisReply *reply, char *why, size_t size) {
     redis_step_t step = greeting->steps[greeting->next++];
     bool refused = reply->type == REDIS_REPLY_ERROR;
     if (step == GREET_HELLO && reply->type == REDIS_REPLY_MAP) greeting->protocol = 3;
     bool locked = redis_reply_is(reply, "NOAUTH"); /* nothing will work: say so now */
     if (refused && (locked || !optional(step))) {
-        size_t word = strcspn(reply->str, " \r\n");
-        snprintf(
-            why, size, "%s was refused: %.*s", NAMES[step], word < 32 ? (int)word : 32, reply->str);
+        explain(step, access, reply, why, size);
         return -1;
     }
     if (step == GREET_ROLE && !is_master(reply)) {

@@ -31,8 +31,10 @@ void redis_greet_begin(redis_greeting_t *greeting, const redis_access_t *access)
 /* The command of step i. */
 void redis_greet_line(
     const redis_greeting_t *greeting, const redis_access_t *access, int i, redis_line_t *line);
-/* Takes the next answer: 0 more to come, 1 greeted, -1 refused with a sentence in why, which holds the error's first
-   word alone: old servers repeat a command's arguments in their errors, and AUTH's is the password. */
-int redis_greet_answer(redis_greeting_t *greeting, const redisReply *reply, char *why, size_t size);
+/* Takes the next answer: 0 more to come, 1 greeted, -1 refused with a sentence in why: which user or database, and of
+   the error its first word alone: old servers repeat a command's arguments in their errors, and AUTH's is the
+   password. */
+int redis_greet_answer(redis_greeting_t *greeting, const redis_access_t *access,
+    const redisReply *reply, char *why, size_t size);
 
 #endif

@@ -10,6 +10,7 @@
 #include "redis/dial.h"
 #include "redis/encode.h"
 #include "redis/greet.h"
+#include "redis/intake.h"
 #include "redis/tls.h"
 
 typedef enum { DIALLING, SECURING, GREETING, UP, CLOSED } link_state_t;
@@ -25,6 +26,7 @@ struct link {
     link_state_t state;
     redis_dial_t *dial;
     redisContext *context;
+    redis_intake_t intake;
     SSL *session; /* the context's */
     uv_poll_t poll;
     bool polled;
@@ -117,7 +119,7 @@ static void drop(link_t *link, const char *reason) {
     if (link->state == CLOSED) return;
     link->state = CLOSED;
     redis_endpoint_text(&link->options.at, server, sizeof server);
-    snprintf(detail, sizeof detail, "%.60s: %.56s", server, reason);
+    snprintf(detail, sizeof detail, "%.60s: %.57s", server, reason);
     report_all(link, detail);
     link->options.events->down(link->options.data, link, detail);
     release(link);
@@ -153,8 +155,8 @@ static void answer(link_t *link, redisReply *reply) {
 }
 
 static void greeted(link_t *link, const redisReply *reply) {
-    char why[64];
-    int result = redis_greet_answer(&link->greeting, reply, why, sizeof why);
+    char why[128];
+    int result = redis_greet_answer(&link->greeting, link->options.access, reply, why, sizeof why);
     if (result < 0) {
         drop(link, why);
     } else if (result > 0) {
@@ -184,16 +186,38 @@ static void take(link_t *link, redisReply *reply) {
         answer(link, reply);
 }
 
+/* Only a command's answer can be done without. */
+static void take_too_large(link_t *link) {
+    bool asked = link->intake.type != REDIS_REPLY_PUSH && link->intake.type != REDIS_REPLY_ATTR;
+    if (link->state != UP || !asked || link->head == link->tail) {
+        drop(link, "a message takes more than redis_reply_max_bytes");
+        return;
+    }
+    redis_command_t *command = place_at(link, link->head++)->command;
+    if (!command) return;
+    command->link = NULL;
+    command->reply = NULL;
+    command->err = ERR_TOO_LARGE;
+    snprintf(command->detail, sizeof command->detail,
+        "the answer takes more than %zu bytes (redis_reply_max_bytes)", link->intake.max);
+    command->settle(command);
+}
+
 /* Whoever gets an answer may close the link, so its state is looked at after each. */
 static void take_all(link_t *link) {
     while (link->state != CLOSED) {
-        void *reply = NULL;
-        if (redisGetReplyFromReader(link->context, &reply) != REDIS_OK) {
+        redisReply *reply;
+        bool too_large;
+        if (redis_intake_next(&link->intake, link->context, &reply, &too_large) != REDIS_OK) {
             drop(link, link->context->errstr);
             return;
         }
-        if (!reply) break;
-        take(link, reply);
+        if (too_large)
+            take_too_large(link);
+        else if (reply)
+            take(link, reply);
+        else
+            break;
         freeReplyObject(reply);
     }
     if (link->state != CLOSED) watch_head(link);
@@ -206,11 +230,13 @@ static const char *fault_of(const link_t *link) {
 static void read_in(link_t *link) {
     do {
         if (link->session) redis_tls_forget_errors();
-        if (redisBufferRead(link->context) != REDIS_OK) {
+        if (redis_intake_read(&link->intake, link->context) != REDIS_OK) {
             drop(link, fault_of(link));
             return;
         }
         take_all(link);
+        if (link->state != CLOSED && redis_intake_is_flooded(&link->intake))
+            drop(link, "an answer takes many times redis_reply_max_bytes");
     } while (link->state != CLOSED && link->session && redis_tls_pending(link->session));
 }
 
@@ -297,6 +323,7 @@ static int adopt(link_t *link, int fd) {
         close(fd);
         return UV_ENOMEM;
     }
+    redis_intake_create(&link->intake, link->context->reader, link->options.access->reply_max);
     int err = uv_poll_init(loop_uv(link->options.loop), &link->poll, fd);
     if (err) return err;
     link->poll.data = link;

@@ -10,6 +10,7 @@ typedef struct redis_access {
     const char *user,
         *password; /* empty: none; the password without a user is the default user's */
     int db;
+    size_t reply_max;     /* bytes that one reply may take; 0: any */
     SSL_CTX *tls;         /* NULL: none */
     const char *tls_name; /* in the certificate; empty: the host's */
     bool resp2;           /* do not ask for RESP3 */

@@ -21,6 +21,7 @@ typedef struct redis_options {
     uint64_t connect_ms;               /* for all of connect, TLS and greeting; 0: 1000 */
     uint64_t command_ms;               /* for a command without a deadline; 0: 1000 */
     size_t bound;                      /* most commands on their way or waiting; 0: 10000 */
+    size_t reply_max;                  /* bytes that one reply may take; 0: 16 MiB */
 } redis_options_t;
 
 /* NULL with a sentence in why: a bad URL (never with its password), TLS files that cannot be read, no memory. Connects
@@ -44,9 +45,10 @@ struct redis_command {
 
     /* The result. reply is valid inside done only; NULL on a failure. An error the server answers is a reply of type
        REDIS_REPLY_ERROR with err 0 (see redis_reply_err). err: ERR_TIMEOUT, ERR_UNAVAILABLE (never sent, or refused
-       while nothing answers), ERR_BUSY (never sent: too many bytes wait on its connection), ERR_CLOSED (sent, and the
-       connection went: it may have run or not, and is never sent again), ERR_CANCELLED. A command is sent twice only
-       when a server has refused it: redirected, or `repeatable`. */
+       while nothing answers), ERR_BUSY (never sent: too many bytes wait on its connection), ERR_TOO_LARGE (it has run,
+       and answered more than reply_max), ERR_CLOSED (sent, and the connection went: it may have run or not, and is
+       never sent again), ERR_CANCELLED. A command is sent twice only when a server has refused it: redirected, or
+       `repeatable`. */
     const redisReply *reply;
     int err;
     char detail[REDIS_DETAIL_MAX];

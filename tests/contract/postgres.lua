@@ -169,6 +169,13 @@ test("what needs a connection of its own is refused on a shared one", function(t
   t.equal(pg.one("select 1 as v"), { v = 1 })
 end)
 
+test("what would stay behind on a shared connection is refused there", function(t, pg)
+  for _, sql in ipairs { "select pg_advisory_lock(7)", "select set_config('a.b', 'x', false)" } do
+    t.fails("invalid", pg.query(sql))
+  end
+  t.equal(pg.one("select set_config('a.b', 'x', true) as v"), { v = "x" })
+end)
+
 test("a batch answers each in order", function(t, pg)
   with_table(t, pg, "id int primary key, v int", function(name)
     local results = t.works(pg.batch {
@@ -434,6 +441,29 @@ test("rows come as they are taken", function(t, pg)
   end
   t.equal({ count, sum }, { 20000, 200010000 })
   for _ in pg.rows "select 1 where false" do error("a row") end
+end)
+
+test("a result that is too large fails, and can be read row by row", function(t, shared)
+  local pg = shared.with { timeout_ms = 60000 }
+  local sql = "select repeat('x', 1000) as text from generate_series(1, 20000)"
+  local text = refused(t, "too_large", nil, pg.query(sql))
+  t.ok(text:find("16777216 bytes (postgres_result_max_bytes)", 1, true) and text:find("pg.rows", 1, true), text)
+  t.equal(pg.one("select 1 as one"), { one = 1 })
+  local count = 0
+  for row in pg.rows(sql) do count = count + #row.text end
+  t.equal(count, 20000000)
+end)
+
+test("a transaction with a result that is too large is rolled back", function(t, pg)
+  with_table(t, pg, "id int", function(name)
+    local done, text, failure = pg.transaction(function(tx)
+      tx.exec("insert into " .. name .. " values (1)")
+      tx.query "select repeat('x', 1000) from generate_series(1, 20000)"
+      return true
+    end)
+    t.fails("too_large", done, text, failure)
+    t.equal(pg.one("select count(*) as n from " .. name), { n = 0 })
+  end)
 end)
 
 test("a loop over rows may be left, and its iterator closed", function(t, pg)

@@ -1,6 +1,9 @@
 -- redis.lua: what scripts may expect of the module `lib.redis`.
 local tests = {}
 
+-- For what takes its time on a busy machine.
+local PATIENCE_MS = 60000
+
 local function test(name, run)
   tests[#tests + 1] = { name = name, run = run }
 end
@@ -67,6 +70,15 @@ test("arguments are texts and numbers, or it is raised", function(t, redis)
   end
   t.ok(not pcall(redis.get, nil), "a nil is refused")
   t.ok(not pcall(redis.set, key(t), 0 / 0), "nan is refused")
+end)
+
+test("an answer that is too large is a failure, and its parts are none", function(t, redis)
+  local k = key(t)
+  t.works(redis.within(PATIENCE_MS, false, "SETRANGE", k, 16777216, "x"))
+  local text = t.fails("too_large", redis.within(PATIENCE_MS, false, "GET", k))
+  t.ok(text:find("16777216 bytes (redis_reply_max_bytes)", 1, true), text)
+  t.equal(redis.getrange(k, 16777210, 16777216), ("\0"):rep(6) .. "x")
+  t.works(redis.del(k))
 end)
 
 test("what only one connection may do is refused on a shared one", function(t, redis)

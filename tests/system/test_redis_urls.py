@@ -84,6 +84,21 @@ class Database(Way):
         self.check_way()
 
 
+class NoSuchDatabase(Late, Way):
+    """The log says once where, and which."""
+
+    @classmethod
+    def engine_url(cls):
+        return cls.engine.url + "/99"
+
+    def test_no_such_database(self):
+        self.check_without_engine()
+        server = self.engine.url.split("@")[-1].split("://")[-1]
+        wanted = f'"server":"{server}","detail":"{server}: SELECT 99 was refused: ERR"'
+        eventually(lambda: wanted in self.server.log(), "the log says which database")
+        self.assertEqual(self.server.log().count("SELECT 99"), 1)
+
+
 class ByName(Way):
     """Which may mean addresses where no Redis listens, too."""
 
@@ -120,7 +135,7 @@ class Guarded(Late):
     def check_refusal(self):
         """The wrong password is said by name, and what needs no Redis is served."""
         self.check_without_engine()
-        eventually(lambda: "AUTH was refused: WRONGPASS" in self.server.log(), "the log says why")
+        eventually(lambda: "AUTH as shop was refused: WRONGPASS" in self.server.log(), "the log says why")
 
     def check_service(self):
         super().check_service()
@@ -183,7 +198,7 @@ class StrangerToSentinels(Late, CartCase):
 
     def test_sentinels(self):
         self.check_without_engine()
-        eventually(lambda: "AUTH was refused: WRONGPASS" in self.server.log(), "the log says why")
+        eventually(lambda: "AUTH as default was refused: WRONGPASS" in self.server.log(), "the log says why")
         self.assertNotIn(SENTINEL_PASSWORD, self.server.log())
         for node in self.engine.sentinels:
             node.call("ACL", "SETUSER", "default", ">" + SENTINEL_PASSWORD)

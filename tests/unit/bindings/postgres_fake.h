@@ -12,7 +12,7 @@
 typedef struct fake fake_t;
 
 /* A connection works off its messages in order, as a backend does. A statement that begins with "hold" stops it there
-   until it is told to go on. */
+   until it is told to go on; with "flood" too, and it sends rows without an end meanwhile; "rows N" answers so many. */
 typedef struct fake_conn {
     uv_tcp_t tcp;
     fake_t *fake;
@@ -22,7 +22,7 @@ typedef struct fake_conn {
     int pid;
     bool go, cancelled; /* for the statement that is held */
     bool stray;         /* the next statement is hit by a cancel */
-    bool holding;
+    bool holding, flooding;
     char names[FAKE_STATEMENTS][32], texts[FAKE_STATEMENTS][160];
     int statements;
     char sql[160], value[160]; /* of the portal */
@@ -46,6 +46,7 @@ struct fake {
     int cut;           /* bytes of the first answer after the startup that still leave; -1: all */
     bool notice;       /* warns at each sync of a commit that was cut short */
     char last[160];    /* statement that was executed */
+    char startup[512]; /* "user shop database shop ", as the last that started said */
 };
 
 static inline void fake_close(fake_conn_t *conn);
@@ -145,31 +146,49 @@ static inline void fake_describe(fake_conn_t *conn) {
     buf_destroy(&body);
 }
 
-static inline void fake_row(fake_conn_t *conn, const char *text) {
+static inline void fake_rows(fake_conn_t *conn, const char *text, int count) {
     buf_t body;
     buf_create(&body);
     fake_short(&body, 1);
     fake_int(&body, (uint32_t)strlen(text));
     buf_text(&body, text);
-    fake_message(conn, 'D', &body);
-    buf_reset(&body);
+    for (int i = 0; i < count; i++)
+        fake_message(conn, 'D', &body);
+    buf_destroy(&body);
+}
+
+static inline void fake_complete(fake_conn_t *conn) {
+    buf_t body;
+    buf_create(&body);
     fake_string(&body, "SELECT 1");
     fake_message(conn, 'C', &body);
     buf_destroy(&body);
 }
 
+/* A thousand bytes in each. */
+static inline void fake_wide_rows(fake_conn_t *conn, int count) {
+    char text[1001];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    fake_rows(conn, text, count);
+}
+
+static inline void fake_work(fake_conn_t *conn);
+
 typedef struct fake_write {
     uv_write_t request;
     buf_t bytes;
-    fake_conn_t *close; /* afterwards */
+    fake_conn_t *conn;
+    bool close; /* afterwards */
 } fake_write_t;
 
 static inline void fake_written(uv_write_t *request, int status) {
     fake_write_t *write = request->data;
-    (void)status;
-    if (write->close) fake_close(write->close);
+    fake_conn_t *conn = write->conn;
+    if (write->close) fake_close(conn);
     buf_destroy(&write->bytes);
     free(write);
+    if (status == 0 && conn->flooding) fake_work(conn);
 }
 
 static inline void fake_flush(fake_conn_t *conn) {
@@ -179,7 +198,8 @@ static inline void fake_flush(fake_conn_t *conn) {
     bool cuts = conn->started && fake->cut >= 0;
     write->bytes = conn->out;
     if (cuts && write->bytes.len > (size_t)fake->cut) write->bytes.len = (size_t)fake->cut;
-    if (cuts) write->close = conn;
+    write->conn = conn;
+    write->close = cuts;
     if (cuts) fake->cut = -1;
     buf_create(&conn->out);
     write->request.data = write;
@@ -227,15 +247,27 @@ static inline void fake_bind(fake_conn_t *conn, const char *body) {
     fake_empty(conn, '2');
 }
 
+static inline void fake_answer(fake_conn_t *conn) {
+    bool is_lsn = strncmp(conn->sql, "select (", 8) == 0;
+    if (strncmp(conn->sql, "rows ", 5) == 0)
+        fake_wide_rows(conn, atoi(conn->sql + 5));
+    else
+        fake_rows(conn, is_lsn ? "7" : conn->value, 1);
+    fake_complete(conn);
+}
+
 /* False: it is held here. */
 static inline bool fake_execute(fake_conn_t *conn) {
     fake_t *fake = conn->fake;
-    bool held = strncmp(conn->sql, "hold", 4) == 0;
+    bool floods = strncmp(conn->sql, "flood", 5) == 0;
+    bool held = floods || strncmp(conn->sql, "hold", 4) == 0;
     if (!conn->holding) {
         fake->executed++;
         snprintf(fake->last, sizeof fake->last, "%s", conn->value);
     }
     conn->holding = held && !conn->go && !conn->cancelled;
+    conn->flooding = conn->holding && floods;
+    if (conn->flooding && !conn->out.len) fake_wide_rows(conn, 64);
     if (conn->holding) return false;
     bool stopped = conn->cancelled || conn->stray;
     if (held) conn->go = conn->cancelled = false;
@@ -247,7 +279,7 @@ static inline bool fake_execute(fake_conn_t *conn) {
     else if (strncmp(conn->sql, "fail ", 5) == 0)
         fake_error(conn, conn->sql + 5);
     else
-        fake_row(conn, strncmp(conn->sql, "select (", 8) == 0 ? "7" : conn->value); /* an LSN */
+        fake_answer(conn);
     return true;
 }
 
@@ -281,8 +313,6 @@ static inline fake_conn_t *fake_conn(fake_t *fake, int pid) {
     return NULL;
 }
 
-static inline void fake_work(fake_conn_t *conn);
-
 static inline void fake_take_cancel(fake_t *fake, int pid) {
     fake_conn_t *conn = fake_conn(fake, pid);
     fake->cancels++;
@@ -290,6 +320,13 @@ static inline void fake_take_cancel(fake_t *fake, int pid) {
     if (fake->obey && conn->holding) conn->cancelled = true;
     if (fake->miss) conn->stray = conn->go = true;
     fake_work(conn);
+}
+
+/* Names and values end with a NUL each, and so does the list. */
+static inline void fake_note_startup(fake_t *fake, const char *words) {
+    size_t len = 0;
+    for (; *words && len < sizeof fake->startup; words += strlen(words) + 1)
+        len += (size_t)snprintf(fake->startup + len, sizeof fake->startup - len, "%s ", words);
 }
 
 /* True: the startup was taken. */
@@ -302,7 +339,12 @@ static inline bool fake_start_conn(fake_conn_t *conn, const char *body) {
         if (!fake->deaf) fake_close(conn);
         return fake->deaf;
     }
+    if (code == 80877103) { /* asks for TLS */
+        buf_char(&conn->out, 'N');
+        return true;
+    }
     if (code != 196608 || fake->silent) return true;
+    fake_note_startup(fake, body + 4);
     if (fake->fatal) {
         fake_fault(conn, 'E', "FATAL", fake->fatal, NULL);
         fake_flush(conn);

@@ -485,6 +485,98 @@ static void test_a_lost_lease(void **state) {
     loop_delete(scene.loop);
 }
 
+/* What was set for other programs decides nothing here: the URL does. */
+static void test_the_environment_is_not_asked(void **state) {
+    (void)state;
+    static const char *const VARIABLES[][2] = {{"PGSERVICE", "nobody"},
+        {"PGSERVICEFILE", "/nonexistent"}, {"PGHOST", "nobody.invalid"}, {"PGHOSTADDR", "::2"},
+        {"PGPORT", "1"}, {"PGUSER", "root"}, {"PGDATABASE", "other"}, {"PGSSLMODE", "require"},
+        {"PGREQUIRESSL", "1"}, {"PGOPTIONS", "-c search_path=other"}, {"PGAPPNAME", "other"},
+        {"PGCHANNELBINDING", "require"}, {"PGTARGETSESSIONATTRS", "standby"}, {"PGGEQO", "off"},
+        {"PGPASSFILE", "/nonexistent"}, {"PGDATESTYLE", "German"}, {"PGTZ", "Asia/Tokyo"}};
+    loop_t *loop = loop_new();
+    fake_t fake;
+    ask_t ask;
+    char url[64];
+    fake_start(&fake, loop);
+    for (size_t i = 0; i < sizeof VARIABLES / sizeof *VARIABLES; i++)
+        setenv(VARIABLES[i][0], VARIABLES[i][1], true);
+    snprintf(url, sizeof url, "postgres://shop@127.0.0.1:%d/", fake.port);
+    postgres_t *postgres = rig_client(loop, url);
+    rig_run(loop, postgres, &ask, "select 'here'");
+    assert_string_equal(ask.cell[0], "select 'here'");
+    assert_string_equal(fake.startup,
+        "user shop database shop application_name perigee client_encoding UTF8 datestyle ISO "
+        "timezone UTC ");
+    for (size_t i = 0; i < sizeof VARIABLES / sizeof *VARIABLES; i++)
+        unsetenv(VARIABLES[i][0]);
+    loop_delete(loop);
+}
+
+/* An answer without an end is given up when it is too large, and its neighbours on the connection get theirs. */
+static void test_a_flood(void **state) {
+    (void)state;
+    scene_t scene;
+    ask_t flood, behind, after;
+    open_scene(&scene, (postgres_options_t){.result_max = 256 * 1024});
+    rig_run(scene.loop, scene.postgres, &after, "select 'first'");
+    scene.fake.obey = true;
+    rig_submit(scene.postgres, &flood, "flood");
+    rig_submit(scene.postgres, &behind, "select 'behind'");
+    RIG_UNTIL(scene.loop, flood.done);
+    assert_int_equal(flood.err, ERR_TOO_LARGE);
+    assert_string_equal(flood.detail,
+        "the result takes more than 262144 bytes "
+        "(postgres_result_max_bytes): read it as it comes, with pg.rows");
+    RIG_UNTIL(scene.loop, behind.done);
+    assert_string_equal(behind.cell[0], "select 'behind'");
+    rig_run(scene.loop, scene.postgres, &after, "select 'after'");
+    assert_string_equal(after.cell[0], "select 'after'");
+    assert_int_equal(scene.fake.started, 1);
+    loop_delete(scene.loop);
+}
+
+/* The server goes on all the same: the connection is given up. */
+static void test_a_flood_that_does_not_end(void **state) {
+    (void)state;
+    scene_t scene;
+    ask_t flood, again;
+    open_scene(&scene, (postgres_options_t){.result_max = 256 * 1024});
+    rig_run(scene.loop, scene.postgres, &again, "select 'first'");
+    rig_submit(scene.postgres, &flood, "flood");
+    rig_prepare(&again, "select 'again'", NULL, NULL);
+    again.query.repeatable = true;
+    assert_int_equal(postgres_submit(scene.postgres, &again.query), 0);
+    RIG_UNTIL(scene.loop, flood.done && again.done);
+    assert_int_equal(flood.err, ERR_TOO_LARGE);
+    assert_string_equal(again.cell[0], "select 'again'");
+    assert_int_equal(scene.fake.started, 2);
+    loop_delete(scene.loop);
+}
+
+/* All results of a query count together. */
+static void test_a_large_result(void **state) {
+    (void)state;
+    scene_t scene;
+    ask_t ask;
+    open_scene(&scene, (postgres_options_t){.result_max = 256 * 1024});
+    rig_run(scene.loop, scene.postgres, &ask, "rows 100");
+    assert_int_equal(ask.err, 0);
+    assert_int_equal(ask.rows[0], 100);
+    rig_run(scene.loop, scene.postgres, &ask, "rows 300");
+    assert_int_equal(ask.err, ERR_TOO_LARGE);
+    rig_prepare(&ask, "rows 100", NULL, NULL);
+    rig_add(&ask, "rows 100", NULL, NULL);
+    assert_int_equal(postgres_submit(scene.postgres, &ask.query), 0);
+    RIG_UNTIL(scene.loop, ask.done);
+    assert_int_equal(ask.err, ERR_TOO_LARGE);
+    assert_int_equal(ask.failed, 1);
+    rig_run(scene.loop, scene.postgres, &ask, "rows 1");
+    assert_int_equal(ask.rows[0], 1);
+    assert_int_equal(scene.fake.started, 1);
+    loop_delete(scene.loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prepared_once),
@@ -505,6 +597,10 @@ int main(void) {
         cmocka_unit_test(test_a_replica),
         cmocka_unit_test(test_cancelled_by_the_caller),
         cmocka_unit_test(test_a_bound),
+        cmocka_unit_test(test_the_environment_is_not_asked),
+        cmocka_unit_test(test_a_flood),
+        cmocka_unit_test(test_a_flood_that_does_not_end),
+        cmocka_unit_test(test_a_large_result),
         cmocka_unit_test(test_fair_shares),
         cmocka_unit_test(test_a_lost_lease),
     };

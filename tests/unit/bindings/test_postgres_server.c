@@ -265,6 +265,11 @@ static void test_left_dirty(void **state) {
         "select current_setting('search_path') || coalesce(current_setting('perigee.tenant', "
         "true), '')");
     assert_string_equal(ask.cell[0], "\"$user\", public");
+    rig_do(loop, &hold, &ask, "select pg_advisory_lock(7)");
+    lease_end(&hold.lease, true);
+    rig_get(loop, postgres, &hold);
+    rig_do(loop, &hold, &ask, "select count(*) from pg_locks where locktype = 'advisory'");
+    assert_string_equal(ask.cell[0], "0");
     lease_end(&hold.lease, true);
     loop_delete(loop);
 }
@@ -377,6 +382,29 @@ static void test_rows_nobody_takes(void **state) {
     rig_do(loop, &hold, &ask, "select 'good'");
     assert_string_equal(ask.cell[0], "good");
     lease_end(&hold.lease, true);
+    loop_delete(loop);
+}
+
+/* A result that is too large harms nobody else on its connection. */
+static void test_a_large_result(void **state) {
+    (void)state;
+    static const char LARGE[] = "select i, repeat('x', 1000) from generate_series(1, 50000) i";
+    loop_t *loop = loop_new();
+    postgres_t *postgres =
+        rig_client_with(loop, (postgres_options_t){.url = url, .shared = 1, .result_max = 1 << 20});
+    ask_t large, behind[5];
+    for (int round = 0; round < 3; round++) {
+        rig_submit(postgres, &large, LARGE);
+        for (int i = 0; i < 5; i++)
+            submit_repeatable(postgres, &behind[i], "select 'behind'");
+        RIG_UNTIL(loop, large.done);
+        assert_int_equal(large.err, ERR_TOO_LARGE);
+        assert_non_null(strstr(large.detail, "1048576 bytes (postgres_result_max_bytes)"));
+        for (int i = 0; i < 5; i++) {
+            RIG_UNTIL(loop, behind[i].done);
+            assert_string_equal(behind[i].cell[0], "behind");
+        }
+    }
     loop_delete(loop);
 }
 
@@ -719,6 +747,7 @@ static int run_pooled(void) {
         cmocka_unit_test(test_a_slow_query),
         cmocka_unit_test(test_a_slow_query_is_stopped),
         cmocka_unit_test(test_rows_as_they_come),
+        cmocka_unit_test(test_a_large_result),
         cmocka_unit_test(test_notifications),
         cmocka_unit_test(test_the_end),
     };
@@ -741,6 +770,7 @@ static int run_direct(void) {
         cmocka_unit_test(test_a_slow_query_is_stopped),
         cmocka_unit_test(test_rows_as_they_come),
         cmocka_unit_test(test_rows_nobody_takes),
+        cmocka_unit_test(test_a_large_result),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_copy_the_other_way),
         cmocka_unit_test(test_copy_that_fails),

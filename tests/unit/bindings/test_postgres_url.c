@@ -62,22 +62,18 @@ static void test_several_hosts(void **state) {
     postgres_url_wipe(&url);
 }
 
-/* What libpq would find there is the driver's to look up. */
-static void test_the_environment(void **state) {
+static void test_the_environment_says_nothing(void **state) {
     (void)state;
     postgres_url_t url;
     setenv("PGHOST", "a,b", true);
+    setenv("PGPORT", "7", true);
     parse(&url, "postgres:///shop");
-    assert_int_equal(url.count, 2);
-    assert_string_equal(url.hosts[1].name, "b");
-    postgres_url_wipe(&url);
-    parse(&url, "postgres://c/shop");
-    assert_string_equal(url.hosts[0].name, "c");
+    assert_int_equal(url.count, 1);
+    assert_string_equal(url.hosts[0].name, "");
+    assert_string_equal(url.hosts[0].port, "");
     postgres_url_wipe(&url);
     unsetenv("PGHOST");
-    parse(&url, "postgres:///shop");
-    assert_string_equal(url.hosts[0].name, "");
-    postgres_url_wipe(&url);
+    unsetenv("PGPORT");
 }
 
 static void test_faults(void **state) {
@@ -120,6 +116,31 @@ static void test_first_words(void **state) {
     assert_false(postgres_verb_prepares("create table x ()"));
 }
 
+/* Functions whose effect outlives their statement; what only looks like a call of one is none. */
+static void test_what_is_left_behind(void **state) {
+    (void)state;
+    static const char *const LEFT[] = {"select pg_advisory_lock(1)",
+        "SELECT x, PG_CATALOG.PG_TRY_ADVISORY_LOCK_SHARED /* ( */ (1, 2) from t",
+        "select \"pg_advisory_lock\"(1)", "with a as (select pg_advisory_lock($1)) select 1",
+        "select set_config('a.b', 'x', false)", "select set_config('a.b', $1, $2)",
+        "select set_config('a.b', coalesce($1, 'true'), false)",
+        "select set_config('a', 'b', true and false)", "select E'it\\'s', pg_advisory_lock(1)",
+        "select $$'$$, pg_advisory_lock(1)", "select '''', pg_advisory_lock(1)",
+        "select $1, pg_advisory_lock($1)"};
+    static const char *const NOTHING[] = {"select pg_advisory_xact_lock(1)",
+        "select pg_advisory_unlock(1)", "select set_config('a.b', 'x, false)', TRUE)",
+        "select set_config('a', coalesce(b, 'c'), /* so */ true ) from t",
+        "select 'pg_advisory_lock(1)'", "select $a$ pg_advisory_lock(1) $a$",
+        "select 1 -- pg_advisory_lock(1)", "select E'\\'pg_advisory_lock(1)'",
+        "select pg_advisory_lock from t", "select my_pg_advisory_lock(1)", "select 'set_config(",
+        "select my_set_config(1, 2, false)",
+        "select proname from pg_proc where proname = 'set_config'"};
+    for (size_t i = 0; i < sizeof LEFT / sizeof *LEFT; i++)
+        if (postgres_verb_nature(LEFT[i]) != POSTGRES_SESSION) fail_msg("%s", LEFT[i]);
+    for (size_t i = 0; i < sizeof NOTHING / sizeof *NOTHING; i++)
+        if (postgres_verb_nature(NOTHING[i]) != POSTGRES_PLAIN) fail_msg("%s", NOTHING[i]);
+}
+
 static void test_errors(void **state) {
     (void)state;
     assert_int_equal(postgres_fault_err("23505"), ERR_CONFLICT);
@@ -140,9 +161,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_host),
         cmocka_unit_test(test_several_hosts),
-        cmocka_unit_test(test_the_environment),
+        cmocka_unit_test(test_the_environment_says_nothing),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_first_words),
+        cmocka_unit_test(test_what_is_left_behind),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

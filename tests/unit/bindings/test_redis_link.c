@@ -363,6 +363,21 @@ static void repeat_arguments(fake_t *fake, fake_conn_t *conn, const redisReply *
     fake_say(conn, text);
 }
 
+static void test_a_database_that_does_not_exist(void **state) {
+    (void)state;
+    rig_t rig;
+    set_up(&rig);
+    rig.access.db = 99;
+    rig.fake.silent = true;
+    dial(&rig, 60000);
+    RIG_UNTIL(rig.loop, rig.fake.reads);
+    fake_conn_t *conn = LIST_OWNER(rig.fake.conns.next, fake_conn_t, node);
+    fake_say(conn, "-ERR unknown command\r\n+OK\r\n-ERR DB index is out of range\r\n");
+    RIG_UNTIL(rig.loop, rig.downs);
+    assert_non_null(strstr(rig.detail, ": SELECT 99 was refused: ERR"));
+    tear_down(&rig);
+}
+
 /* An old server repeats arguments in its errors. */
 static void test_a_refused_password_is_not_told(void **state) {
     (void)state;
@@ -378,7 +393,7 @@ static void test_a_refused_password_is_not_told(void **state) {
     repeat_arguments(&rig.fake, conn, &(redisReply){.elements = 2, .element = words});
     RIG_UNTIL(rig.loop, rig.downs);
     assert_null(strstr(rig.detail, "hunter2"));
-    assert_non_null(strstr(rig.detail, "AUTH was refused: ERR"));
+    assert_non_null(strstr(rig.detail, "AUTH as shop was refused: ERR"));
     tear_down(&rig);
 }
 
@@ -454,6 +469,77 @@ static void test_closed_from_an_answer(void **state) {
     tear_down(&rig);
 }
 
+static void send_many(fake_conn_t *conn, const char *head, const char *item, int count) {
+    buf_t text;
+    buf_create(&text);
+    buf_text(&text, head);
+    for (int i = 0; i < count; i++)
+        buf_text(&text, item);
+    fake_send(conn, text.ptr, text.len);
+    buf_destroy(&text);
+}
+
+/* Many small things, one large one, things within things, and what takes a lot of room before it comes. */
+static void answer_largely(fake_t *fake, fake_conn_t *conn, const redisReply *command) {
+    int which = atoi(fake_word(command, 1));
+    (void)fake;
+    if (which == 0) fake_say(conn, "$5\r\nsmall\r\n");
+    if (which == 1) send_many(conn, "*2000\r\n", ":1\r\n", 2000);
+    if (which == 2) send_many(conn, "$100000\r\n", "0123456789", 10000);
+    if (which == 2) fake_say(conn, "\r\n");
+    if (which == 3) send_many(conn, "*3\r\n:1\r\n:2\r\n*2000\r\n", "%1\r\n+a\r\n,0.5\r\n", 2000);
+    if (which == 4) send_many(conn, "*20000\r\n", "_\r\n", 20000);
+}
+
+/* Its place is taken as any other's, and its neighbours get their own. */
+static void test_an_answer_that_is_too_large(void **state) {
+    (void)state;
+    rig_t rig;
+    call_t calls[40];
+    static const char *const LINES[] = {"GET 0", "GET 1", "GET 2", "GET 3", "GET 4"};
+    set_up(&rig);
+    rig.access.reply_max = 65536;
+    rig.fake.on_command = answer_largely;
+    open_up(&rig);
+    for (int i = 0; i < 40; i++)
+        submit(&rig, &calls[i], LINES[i % 5], 60000);
+    RIG_UNTIL(rig.loop, calls[39].done);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(calls[i].done, 1);
+        assert_int_equal(calls[i].command.err, i % 5 ? ERR_TOO_LARGE : 0);
+        assert_string_equal(i % 5 ? calls[i].command.detail : calls[i].text,
+            i % 5 ? "the answer takes more than 65536 bytes (redis_reply_max_bytes)" : "small");
+    }
+    assert_int_equal(rig.downs, 0);
+    tear_down(&rig);
+}
+
+static void answer_endlessly(fake_t *fake, fake_conn_t *conn, const redisReply *command) {
+    (void)fake;
+    send_many(conn,
+        strcmp(fake_word(command, 1), "text") == 0 ? "$500000000\r\n" : "*1000000000\r\n",
+        "+23456\r\n", 40000);
+}
+
+/* What does not come to its end costs the connection, and no more memory than a few times the limit. */
+static void test_an_answer_without_an_end(void **state) {
+    (void)state;
+    static const char *const LINES[] = {"GET text", "GET list"};
+    for (int i = 0; i < 2; i++) {
+        rig_t rig;
+        call_t call;
+        set_up(&rig);
+        rig.access.reply_max = 65536;
+        rig.fake.on_command = answer_endlessly;
+        open_up(&rig);
+        submit(&rig, &call, LINES[i], 60000);
+        RIG_UNTIL(rig.loop, rig.downs && call.done);
+        assert_int_equal(call.command.err, ERR_CLOSED);
+        assert_non_null(strstr(rig.detail, "redis_reply_max_bytes"));
+        tear_down(&rig);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_speaks_resp3_and_falls_back),
@@ -468,7 +554,10 @@ int main(void) {
         cmocka_unit_test(test_asking_goes_right_before_its_command),
         cmocka_unit_test(test_pushes_take_nobodys_place),
         cmocka_unit_test(test_an_answer_too_many_ends_the_connection),
+        cmocka_unit_test(test_a_database_that_does_not_exist),
         cmocka_unit_test(test_a_refused_password_is_not_told),
+        cmocka_unit_test(test_an_answer_that_is_too_large),
+        cmocka_unit_test(test_an_answer_without_an_end),
         cmocka_unit_test(test_silence_at_the_greeting),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_names_are_looked_up),
