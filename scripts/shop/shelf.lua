@@ -14,7 +14,8 @@ local SPACE = "product:"
 -- Ids are the server's own: what is none is not worth a place in the cache.
 local ID_BYTES = 36
 
--- Tenants for whom something could not be put there: until what it still holds has expired, it is not asked.
+-- Tenants for whom something could neither be put there nor taken away: until what it still holds has expired, this
+-- process does not ask it. Others may, until the sweep of whichever process reaches it has put the new state there.
 local doubtful = {}
 
 local function key_of(id)
@@ -29,9 +30,16 @@ local function is_doubtful(tenant_id)
   return false
 end
 
+-- A full store takes nothing new, but lets the old go; one that hangs is not waited for a second time.
+local function is_gone(tenant_id, id, failure)
+  return failure == "unavailable" and stores.cache.delete(tenant_id, key_of(id))
+end
+
 local function renew(tenant_id, id, view)
   local done, _, failure = read_through.renew(tenant_id, key_of(id), KEPT, view)
-  if failure then doubtful[tenant_id] = clock.now_ms() + KEPT.ttl_s * 1000 end
+  if failure and not is_gone(tenant_id, id, failure) then
+    doubtful[tenant_id] = clock.now_ms() + KEPT.ttl_s * 1000
+  end
   return done ~= nil
 end
 

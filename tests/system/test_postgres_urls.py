@@ -29,10 +29,12 @@ class Way(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
+    variables = {}  # that somebody has set for other programs
+
     def ask(self, url, sql, *columns):
         """(exit code, what it printed, errors); the password is in none of it."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("PERIGEE_")}
-        env.update(PERIGEE_POSTGRES_URL=url, PERIGEE_DATA=self.folder)
+        env.update(PERIGEE_POSTGRES_URL=url, PERIGEE_DATA=self.folder, **self.variables)
         done = subprocess.run([BINARY, "script", "tests/lib/pg_ask.lua", sql, *columns], cwd=ROOT, env=env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
         for text in (done.stdout, done.stderr):
@@ -87,7 +89,8 @@ class Tls(Way):
         self.refused(self.by(sslmode="disable", sslrootcert=None), "no encryption|pg_hba")
 
     def test_wrong_password(self):
-        self.refused(self.by().replace(quote(self.password, safe=""), "another-word"), "password authentication failed")
+        self.refused(self.by().replace(quote(self.password, safe=""), "another-word"),
+                     f'port {self.postgres.node.port} .*password authentication failed for user "{ROLE}"')
 
     def test_no_such_database(self):
         self.refused(self.by().replace(f"/{ROLE}?", "/nothing?"), "nothing")
@@ -131,6 +134,26 @@ class Hosts(Way):
         """No superuser, and it passes by no row-level security."""
         sql = "select rolsuper, rolbypassrls from pg_roles where rolname = current_user"
         self.assertEqual(self.reached(self.pair.url, sql, "rolsuper", "rolbypassrls"), ["false", "false"])
+
+
+class Environment(Way):
+    """libpq's variables and service files decide nothing: the URL does."""
+
+    def test_the_url_alone(self):
+        service = os.path.join(self.folder, "service")
+        with open(service, "w", encoding="ascii") as out:
+            out.write("[other]\nhost=nobody.invalid\nport=1\ndbname=other\noptions=-c search_path=other\n")
+        self.variables = {
+            "PGSERVICE": "other", "PGSERVICEFILE": service, "PGHOST": "nobody.invalid", "PGHOSTADDR": "127.0.0.2",
+            "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "other", "PGPASSWORD": "other", "PGPASSFILE": service,
+            "PGOPTIONS": "-c search_path=other", "PGSSLMODE": "verify-full", "PGSSLROOTCERT": service,
+            "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "other", "PGTZ": "Asia/Tokyo"}
+        sql = ("select current_user as u, current_setting('search_path') as p, current_setting('TimeZone') as z, "
+               "current_setting('application_name') as n")
+        with Single() as postgres:
+            type(self).password = postgres.password
+            self.assertEqual(self.reached(postgres.url, sql, "u", "p", "z", "n"),
+                             [ROLE, '"$user", public', "UTC", "perigee"])
 
 
 class Pooled(Way):
