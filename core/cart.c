@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cart_step.h"
+#include "detach.h"
 #include "lua/await.h"
 #include "lua/native.h"
 #include <math.h>
@@ -120,6 +121,12 @@ static const cache_ops_t *ops_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* What is left of the request's patience for the cache role. */
+static uint64_t wait_ms(const op_t *op) {
+    return request_cache_ms(
+        detach_request(op->await.task), loop_now(op->await.loop), op->ops->wait_ms);
+}
+
 static span_t check_span(lua_State *L, int index) {
     span_t text;
     text.ptr = luaL_checklstring(L, index, &text.len);
@@ -135,6 +142,7 @@ static int l_load(lua_State *L) {
     op->load.session = session;
     op->load.done = on_loaded;
     await_begin(L, &op->await, &LOAD, 0);
+    op->load.wait_ms = wait_ms(op);
     int err = op->ops->cart_load(op->ops->engine, &op->load);
     if (err) await_fail(&op->await, err, NULL);
     return await_park(L, &op->await);
@@ -222,6 +230,7 @@ static int begin_save(lua_State *L, op_t *op, size_t nset, size_t nunset) {
     }
     read_change(L, save, set, unset);
     await_begin(L, &op->await, &SAVE, 0);
+    save->wait_ms = wait_ms(op);
     int err = op->ops->cart_save(op->ops->engine, save);
     if (err) await_fail(&op->await, err, NULL);
     return await_park(L, &op->await);

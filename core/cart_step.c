@@ -6,6 +6,7 @@
 #include "app.h"
 #include "base/err.h"
 #include "cart_change.h"
+#include "detach.h"
 #include "lua/await.h"
 #include "lua/decimal.h"
 #include "lua/json.h"
@@ -200,9 +201,18 @@ static int keep_cart(step_t *step) {
     return cart_read(&step->cart, &step->read, &step->load);
 }
 
+/* What is left of the request's patience for the cache role. */
+static uint64_t wait_ms(const step_t *step) {
+    return request_cache_ms(
+        detach_request(step->await.task), loop_now(step->await.loop), step->ops->wait_ms);
+}
+
 static void start_load(step_t *step, void (*done)(cache_cart_load_t *)) {
-    step->load = (cache_cart_load_t){
-        .tenant = step->save.tenant, .session = step->save.session, .done = done, .data = step};
+    step->load = (cache_cart_load_t){.tenant = step->save.tenant,
+        .session = step->save.session,
+        .wait_ms = wait_ms(step),
+        .done = done,
+        .data = step};
     int err = step->ops->cart_load(step->ops->engine, &step->load);
     if (err) fail(step, err, NULL);
 }
@@ -275,6 +285,7 @@ static int edit(step_t *step, char *why, size_t size) {
 
 static int write_back(step_t *step) {
     int err = cart_write(&step->cart, &step->priced.quote, step->priced.digits, &step->save);
+    step->save.wait_ms = wait_ms(step);
     return err ? err : step->ops->cart_save(step->ops->engine, &step->save);
 }
 

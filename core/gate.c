@@ -222,7 +222,7 @@ static void without_store(gate_visit_t *visit, int err) {
 static uint64_t wait_ms(const gate_t *gate, const request_t *request) {
     uint64_t now = loop_now(gate->services->loop);
     uint64_t left = request->deadline_ms > now ? request->deadline_ms - now : 1;
-    uint64_t most = gate->services->cache.wait_ms;
+    uint64_t most = request_cache_ms(request, now, gate->services->cache.wait_ms);
     return left < most ? left : most;
 }
 

@@ -111,6 +111,13 @@ int request_match(request_t *request, const router_t *router) {
     return whole ? 0 : ERR_NO_MEMORY;
 }
 
+uint64_t request_cache_ms(const request_t *request, uint64_t now_ms, uint64_t most_ms) {
+    uint64_t least_ms = most_ms / 2;
+    if (!request) return most_ms;
+    uint64_t end_ms = request->arrived_ms + most_ms;
+    return end_ms > now_ms + least_ms ? end_ms - now_ms : least_ms;
+}
+
 bool request_query_ok(const request_t *request) {
     span_t query = request->exchange->query;
     if (!query.len || !memchr(query.ptr, '%', query.len)) return true; /* a target is ASCII */

@@ -27,7 +27,7 @@ typedef struct request {
     span_t session;         /* empty when there is none */
     const char *role;       /* NULL without a key for this tenant */
     bool key_known;         /* a valid key was sent, perhaps of another tenant */
-    uint64_t deadline_ms;
+    uint64_t arrived_ms, deadline_ms;
     double handle;       /* slot and epoch: how Lua names it */
     list_t waiting;      /* for its tenant to be found */
     uint64_t waited_ns;  /* for stores, in all */
@@ -44,6 +44,10 @@ void request_read_head(request_t *request, const config_t *config);
    neither the read buffer, which is used again while a script waits, nor a tenant's router does. ERR_INVALID for a
    path that is not well-formed, ERR_NO_MEMORY. */
 int request_match(request_t *request, const router_t *router);
+/* For how many ms what begins at now_ms may wait for the cache role, whose own time is most_ms. That runs from the
+   request's arrival: who has waited for the role before does not wait as long again, but half of it is left in any
+   case. All of it for NULL. */
+uint64_t request_cache_ms(const request_t *request, uint64_t now_ms, uint64_t most_ms);
 /* Whether the query, once decoded, is UTF-8 text without NUL, so that scripts need not ask. */
 bool request_query_ok(const request_t *request);
 

@@ -98,8 +98,8 @@ static request_t *request_new(server_t *server, exchange_t *exchange) {
     request_t *request = arena_zalloc(&exchange->arena, sizeof *request);
     if (!request || traffic_enter(&server->traffic, request) != 0) return NULL;
     request->exchange = exchange;
-    request->deadline_ms =
-        loop_now(server->services->loop) + (uint64_t)server->services->config.request_ms;
+    request->arrived_ms = loop_now(server->services->loop);
+    request->deadline_ms = request->arrived_ms + (uint64_t)server->services->config.request_ms;
     list_init(&request->waiting);
     exchange->user = request;
     request_read_head(request, &server->services->config);

@@ -38,7 +38,8 @@ struct link {
     place_t *places;
     uint64_t head, tail;
     size_t capacity;
-    uint64_t watched; /* the place the watch is armed for */
+    uint64_t heard_ms; /* when the last answer came */
+    uint64_t watched;  /* the place the watch is armed for */
 };
 
 static place_t *place_at(const link_t *link, uint64_t number) {
@@ -148,6 +149,7 @@ static void watch_head(link_t *link) {
 /* The answer for whoever stands first. */
 static void answer(link_t *link, redisReply *reply) {
     redis_command_t *command = place_at(link, link->head++)->command;
+    link->heard_ms = loop_now(link->options.loop);
     if (!command) return;
     command->link = NULL;
     command->reply = reply;
@@ -427,6 +429,17 @@ void link_forget(redis_command_t *command) {
 
 bool link_is_up(const link_t *link) {
     return link->state == UP;
+}
+
+uint64_t link_heard_ms(const link_t *link) {
+    return link->heard_ms;
+}
+
+uint64_t link_silent_since(const link_t *link) {
+    if (link->head == link->tail) return 0;
+    const place_t *first = place_at(link, link->head);
+    uint64_t since = first->sent_ms > link->heard_ms ? first->sent_ms : link->heard_ms;
+    return loop_now(link->options.loop) >= since + first->span_ms ? since : 0;
 }
 
 bool link_is_writing(const link_t *link) {

@@ -63,6 +63,10 @@ int link_say(link_t *link, const span_t *argv, int argc);
 void link_forget(redis_command_t *command);
 
 bool link_is_up(const link_t *link);
+uint64_t link_heard_ms(const link_t *link); /* when the last answer came, loop time; 0: none has */
+/* Loop time from which on the oldest place has waited for an answer and none has come, when that is its command's time
+   (span_ms at least) or longer; else 0. */
+uint64_t link_silent_since(const link_t *link);
 /* Whether something was sent in this turn that has not been written yet. */
 bool link_is_writing(const link_t *link);
 /* Places in the queue: commands without an answer, those that were forgotten included. */

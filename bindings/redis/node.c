@@ -137,15 +137,31 @@ void redis_node_retire(redis_node_t *node) {
     refuse_waiting(node, "the server is not used any more");
 }
 
+/* Whether a link has waited for a command's whole time and none has heard anything meanwhile. The server is asked
+   nothing then until it answers or the link is given up: a request that asks twice would wait twice. */
+static bool is_silent(const redis_node_t *node) {
+    uint64_t heard = 0, since = 0;
+    for (int i = 0; i < node->lanes.count; i++) {
+        const lane_t *lane = &node->lanes.of[i];
+        if (!lane->up) continue;
+        uint64_t lane_heard = link_heard_ms(lane->link), lane_since = link_silent_since(lane->link);
+        if (lane_heard > heard) heard = lane_heard;
+        if (lane_since > since) since = lane_since;
+    }
+    return since && since >= heard;
+}
+
 /* What this turn has begun to write to, so that its commands keep their order and leave together; else the link with
-   the least in flight. */
+   the least in flight that answers. */
 static link_t *choose(redis_node_t *node) {
     link_t *best = node->current;
     if (best && link_is_writing(best)) return best;
     best = NULL;
+    if (is_silent(node)) return NULL;
     for (int i = 0; i < node->lanes.count; i++) {
         lane_t *lane = &node->lanes.of[i];
-        if (lane->up && (!best || link_load(lane->link) < link_load(best))) best = lane->link;
+        if (!lane->up || link_silent_since(lane->link)) continue;
+        if (!best || link_load(lane->link) < link_load(best)) best = lane->link;
     }
     return best;
 }
@@ -154,6 +170,8 @@ void redis_node_send(redis_node_t *node, redis_command_t *command) {
     link_t *link = choose(node);
     if (link) {
         send_on(node, link, command);
+    } else if (node->lanes.up) {
+        refuse(node, command, ERR_UNAVAILABLE, "the server has not answered in time");
     } else if (node->lanes.failed) {
         refuse(node, command, ERR_UNAVAILABLE, node->lanes.fault);
     } else {

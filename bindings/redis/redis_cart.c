@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/arena.h"
 #include "base/err.h"
+#include "redis/router.h"
 #include "redis/script.h"
 
 /* A new cart's version is the clock in microseconds: a cart that was deleted and made anew must not meet a version that
@@ -113,6 +114,10 @@ static void on_loaded(redis_command_t *command) {
     visit_delete(visit);
 }
 
+static uint64_t deadline_of(const redis_t *redis, uint64_t wait_ms) {
+    return wait_ms ? loop_now(redis_loop(redis)) + wait_ms : 0;
+}
+
 int redis_cart_load(void *redis, cache_cart_load_t *load) {
     visit_t *visit = visit_new(2);
     if (!visit) return ERR_NO_MEMORY;
@@ -123,6 +128,7 @@ int redis_cart_load(void *redis, cache_cart_load_t *load) {
         .argc = 2,
         .key = 1,
         .repeatable = true,
+        .deadline_ms = deadline_of(redis, load->wait_ms),
         .done = on_loaded,
         .data = visit};
     int err = visit->argv[1].ptr ? redis_submit(redis, &visit->command) : ERR_NO_MEMORY;
@@ -181,6 +187,7 @@ int redis_cart_save(void *redis, cache_cart_save_t *save) {
     span_t key = key_of(visit, save->tenant, save->session);
     visit->save = save;
     visit->command.repeatable = true;
+    visit->command.deadline_ms = deadline_of(redis, save->wait_ms);
     visit->command.done = on_saved;
     visit->command.data = visit;
     int err = key.ptr && fill_arguments(visit, save, argc) ? 0 : ERR_NO_MEMORY;

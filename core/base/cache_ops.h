@@ -37,6 +37,7 @@ typedef struct cache_field {
 typedef struct cache_cart_load cache_cart_load_t;
 struct cache_cart_load {
     span_t tenant, session;
+    uint64_t wait_ms; /* how long it may take; 0: the engine's own time */
     void (*done)(cache_cart_load_t *load);
     void *data;
 
@@ -59,6 +60,7 @@ struct cache_cart_save {
     const span_t *unset; /* fields that go */
     size_t nunset;
     uint64_t ttl_ms;
+    uint64_t wait_ms; /* as for a load */
     void (*done)(cache_cart_save_t *save);
     void *data;
 

@@ -517,6 +517,35 @@ static void test_a_silent_server(void **state) {
     loop_delete(loop);
 }
 
+static void ask_once_more(redis_command_t *command) {
+    call_t *next = (call_t *)command->data + 1;
+    rig_take(command);
+    assert_int_equal(redis_submit(command->redis, &next->command), 0);
+}
+
+/* Whoever asks a server that has just let somebody wait in vain is not made to wait as well. The time is long enough
+   for the second answer to come before the connection is given up. */
+static void test_a_silent_server_is_not_asked_again(void **state) {
+    (void)state;
+    loop_t *loop = loop_new();
+    fake_t fake;
+    call_t calls[2];
+    fake_start(&fake, loop);
+    fake.on_command = hold_back;
+    redis_t *redis = rig_client_with(
+        loop, (redis_options_t){.url = fake.url, .connect_ms = 20000, .command_ms = 2000});
+    RIG_UNTIL(loop, redis_up(redis));
+    rig_prepare(&calls[0], "ECHO x");
+    rig_prepare(&calls[1], "ECHO y");
+    calls[0].command.done = ask_once_more;
+    assert_int_equal(redis_submit(redis, &calls[0].command), 0);
+    RIG_UNTIL(loop, calls[1].done);
+    assert_int_equal(calls[0].command.err, ERR_TIMEOUT);
+    assert_int_equal(calls[1].command.err, ERR_UNAVAILABLE);
+    assert_int_equal(fake.commands, 1);
+    loop_delete(loop);
+}
+
 static void complain(fake_t *fake, fake_conn_t *conn, const redisReply *command) {
     char text[64];
     (void)fake;
@@ -615,6 +644,7 @@ int main(void) {
         cmocka_unit_test(test_bytes_are_bounded),
         cmocka_unit_test(test_refused_then_there),
         cmocka_unit_test(test_a_silent_server),
+        cmocka_unit_test(test_a_silent_server_is_not_asked_again),
         cmocka_unit_test(test_errors_of_the_server),
         cmocka_unit_test(test_reads_go_to_the_reader),
         cmocka_unit_test(test_submitted_from_done),

@@ -302,6 +302,30 @@ static void test_an_answered_head_does_not(void **state) {
     tear_down(&rig);
 }
 
+static void test_silence_begins_with_the_oldest_command(void **state) {
+    (void)state;
+    rig_t rig;
+    script_t script = {0};
+    call_t first, second;
+    set_up(&rig);
+    rig.span_ms = 50;
+    rig.fake.on_command = hold_back;
+    rig.fake.data = &script;
+    open_up(&rig);
+    uint64_t sent = loop_now(rig.loop);
+    assert_int_equal(link_silent_since(rig.link), 0);
+    submit(&rig, &first, "GET first", 30);
+    submit(&rig, &second, "GET second", 3600000);
+    RIG_UNTIL(rig.loop, script.asked == 2 && link_silent_since(rig.link));
+    assert_int_equal(link_silent_since(rig.link), sent);
+    assert_true(loop_now(rig.loop) >= sent + 50);
+    fake_say(script.conn, "$5\r\nfirst\r\n");
+    RIG_UNTIL(rig.loop, first.done);
+    assert_int_equal(link_silent_since(rig.link), 0); /* the next one has more time */
+    assert_true(link_heard_ms(rig.link) >= sent + 50);
+    tear_down(&rig);
+}
+
 static void test_asking_goes_right_before_its_command(void **state) {
     (void)state;
     rig_t rig;
@@ -551,6 +575,7 @@ int main(void) {
         cmocka_unit_test(test_an_overdue_head_ends_the_connection),
         cmocka_unit_test(test_a_hurried_head_does_not),
         cmocka_unit_test(test_an_answered_head_does_not),
+        cmocka_unit_test(test_silence_begins_with_the_oldest_command),
         cmocka_unit_test(test_asking_goes_right_before_its_command),
         cmocka_unit_test(test_pushes_take_nobodys_place),
         cmocka_unit_test(test_an_answer_too_many_ends_the_connection),

@@ -109,6 +109,16 @@ static void a_query_is_text(void **state) {
     assert_false(query_ok("a=%00"));
 }
 
+static void patience_runs_from_the_arrival(void **state) {
+    (void)state;
+    request_t request = {.arrived_ms = 5000};
+    assert_int_equal(request_cache_ms(&request, 5000, 1000), 1000);
+    assert_int_equal(request_cache_ms(&request, 5300, 1000), 700);
+    assert_int_equal(request_cache_ms(&request, 5900, 1000), 500);
+    assert_int_equal(request_cache_ms(&request, 99000, 1000), 500);
+    assert_int_equal(request_cache_ms(NULL, 99000, 1000), 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_id_is_echoed_when_it_is_harmless),
@@ -116,6 +126,7 @@ int main(void) {
         cmocka_unit_test(a_session_comes_from_header_or_cookie),
         cmocka_unit_test(what_is_kept_is_copied),
         cmocka_unit_test(a_query_is_text),
+        cmocka_unit_test(patience_runs_from_the_arrival),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
