@@ -10,8 +10,22 @@
 #include <stdio.h>
 
 #define CODES_MAX 100
-/* Stack slots of price_protected. */
-enum { TENANT = 1, CART, CATEGORY_NAME, ATTRIBUTES_NAME };
+/* Stack slots of price_protected. The names that each line has lie there, made once for all lines. */
+enum {
+    TENANT = 1,
+    CART,
+    CATEGORY,
+    ATTRIBUTES,
+    PRODUCT_ID,
+    SKU,
+    NAME,
+    PRICE,
+    QUANTITY,
+    WEIGHT,
+    LAST = WEIGHT
+};
+static const char *const LINE_NAMES[] = {
+    "category", "attributes", "productId", "sku", "name", "price", "quantity", "weightGrams"};
 
 typedef struct call {
     lua_State *L;
@@ -47,19 +61,28 @@ static void raw_field(lua_State *L, int table, const char *name) {
     lua_rawget(L, table);
 }
 
-/* A text of the table at `table`; its bytes live as long as the cart, which is on the stack. Numbers are no texts.
-   */
-static span_t text_field(lua_State *L, int table, const char *name) {
+/* The field of a line whose name lies at `name`. */
+static void line_field(lua_State *L, int line, int name) {
+    lua_pushvalue(L, name);
+    lua_rawget(L, line);
+}
+
+/* Takes the text on the top; its bytes live as long as the cart, which is on the stack. Numbers are no texts. */
+static span_t take_text(lua_State *L) {
     span_t text = {"", 0};
-    raw_field(L, table, name);
     if (lua_type(L, -1) == LUA_TSTRING) text.ptr = lua_tolstring(L, -1, &text.len);
     lua_pop(L, 1);
     return text;
 }
 
-static int whole_field(
-    call_t *call, int table, const char *name, double least, int64_t fallback, int64_t *out) {
-    raw_field(call->L, table, name);
+static span_t text_field(lua_State *L, int table, const char *name) {
+    raw_field(L, table, name);
+    return take_text(L);
+}
+
+/* Takes the number on the top. */
+static int take_whole(
+    call_t *call, const char *name, double least, int64_t fallback, int64_t *out) {
     int type = lua_type(call->L, -1);
     double number = lua_tonumber(call->L, -1);
     lua_pop(call->L, 1);
@@ -69,6 +92,11 @@ static int whole_field(
         return refuse(call, "%s must be a whole number, %.0f or more", name, least);
     *out = (int64_t)number;
     return (double)*out == number ? 0 : refuse(call, "%s must be a whole number", name);
+}
+
+static int whole_field(call_t *call, int table, const char *name, int64_t *out) {
+    raw_field(call->L, table, name);
+    return take_whole(call, name, 0, 0, out);
 }
 
 /* A rule reads a line's category or attributes: they come from the cart's table only now. This runs inside the
@@ -82,7 +110,7 @@ static const value_t *fetch_part(void *data, size_t line, price_part_t part) {
     value_t *out = arena_zalloc(&call->arena, sizeof(value_t));
     if (!out) return NULL;
     lua_rawgeti(L, call->items, (int)line + 1);
-    lua_pushvalue(L, part == PART_CATEGORY ? CATEGORY_NAME : ATTRIBUTES_NAME);
+    lua_pushvalue(L, part == PART_CATEGORY ? CATEGORY : ATTRIBUTES);
     lua_rawget(L, -2);
     int err = lua_istable(L, -1)
                   ? value_pack(L, -1, &call->arena, &PART_LIMITS, out, why, sizeof why)
@@ -94,12 +122,18 @@ static const value_t *fetch_part(void *data, size_t line, price_part_t part) {
 static int read_line(call_t *call, price_line_t *line) {
     lua_State *L = call->L;
     int table = lua_gettop(L);
-    line->product_id = text_field(L, table, "productId");
-    line->sku = text_field(L, table, "sku");
-    line->name = text_field(L, table, "name");
-    int err = whole_field(call, table, "price", 0, -1, &line->price);
-    if (!err) err = whole_field(call, table, "quantity", 1, -1, &line->quantity);
-    if (!err) err = whole_field(call, table, "weightGrams", 0, 0, &line->weight_grams);
+    line_field(L, table, PRODUCT_ID);
+    line->product_id = take_text(L);
+    line_field(L, table, SKU);
+    line->sku = take_text(L);
+    line_field(L, table, NAME);
+    line->name = take_text(L);
+    line_field(L, table, PRICE);
+    int err = take_whole(call, "price", 0, -1, &line->price);
+    line_field(L, table, QUANTITY);
+    if (!err) err = take_whole(call, "quantity", 1, -1, &line->quantity);
+    line_field(L, table, WEIGHT);
+    if (!err) err = take_whole(call, "weightGrams", 0, 0, &line->weight_grams);
     return err;
 }
 
@@ -167,8 +201,8 @@ static int read_table(call_t *call, int cart, const char *name, const value_t **
 
 static int read_moment(call_t *call, int cart) {
     int64_t seed;
-    int err = whole_field(call, cart, "now_ms", 0, 0, &call->input.now_ms);
-    if (!err) err = whole_field(call, cart, "seed", 0, 0, &seed);
+    int err = whole_field(call, cart, "now_ms", &call->input.now_ms);
+    if (!err) err = whole_field(call, cart, "seed", &seed);
     if (err) return err;
     if (call->input.now_ms == 0) call->input.now_ms = clock_wall_ms();
     call->input.seed = seed ? (uint64_t)seed : price_seed(&call->input);
@@ -332,7 +366,7 @@ static span_t slug_of(call_t *call) {
         lua_getfield(L, -1, "slug");
     }
     if (lua_type(L, -1) == LUA_TSTRING) slug.ptr = lua_tolstring(L, -1, &slug.len);
-    lua_settop(L, ATTRIBUTES_NAME);
+    lua_settop(L, LAST);
     return slug;
 }
 
@@ -353,8 +387,8 @@ static int price_protected(lua_State *L) {
     lua_settop(L, CART);
     luaL_checktype(L, CART, LUA_TTABLE);
     luaL_checkstack(L, 80, "a cart");
-    lua_pushliteral(L, "category");
-    lua_pushliteral(L, "attributes");
+    for (size_t i = 0; i < sizeof LINE_NAMES / sizeof *LINE_NAMES; i++)
+        lua_pushstring(L, LINE_NAMES[i]);
     span_t slug = slug_of(call);
     tenant_t *tenant = slug.len ? tenants_find(call->services->tenants, slug) : NULL;
     if (!tenant) {

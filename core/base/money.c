@@ -204,20 +204,33 @@ static int64_t weight_of(const int64_t *weights, size_t i) {
     return weights[i] < 0 ? 0 : weights[i] > MONEY_MAX ? MONEY_MAX : weights[i];
 }
 
-/* The greatest remainder that at least `units` parts reach; units > 0, and so many parts have a remainder above 0. */
+/* The greatest remainder that at least `units` parts reach; units > 0, and so many parts have a remainder above 0. The
+   bounds jump to the remainders next to the middle, so that few rounds are left. */
 static int64_t cut_off(const int64_t *remainders, size_t n, size_t units, int64_t most) {
     int64_t low = 1, high = most;
     while (low < high) {
-        int64_t middle = low + (high - low + 1) / 2;
+        int64_t middle = low + (high - low + 1) / 2, above = high, below = low;
         size_t reach = 0;
-        for (size_t i = 0; i < n; i++)
-            reach += remainders[i] >= middle;
+        for (size_t i = 0; i < n; i++) {
+            int64_t rest = remainders[i];
+            bool reaches = rest >= middle;
+            reach += reaches;
+            above = reaches && rest < above ? rest : above;
+            below = !reaches && rest > below ? rest : below;
+        }
         if (reach >= units)
-            low = middle;
+            low = above;
         else
-            high = middle - 1;
+            high = below;
     }
     return low;
+}
+
+/* A weight's part, rounded down; rest: the remainder of the division. */
+static int64_t part_of(uint64_t size, int64_t weight, wide_t sum, int64_t *rest) {
+    wide_t product = (wide_t)size * weight, part = quotient_of(product, sum);
+    *rest = (int64_t)(product - part * sum);
+    return (int64_t)part;
 }
 
 /* The parts first hold the remainders, from which the cut-off is found without a second array; then each part is its
@@ -225,15 +238,17 @@ static int64_t cut_off(const int64_t *remainders, size_t n, size_t units, int64_
 void money_split(int64_t total, const int64_t *weights, int64_t *parts, size_t n) {
     uint64_t size = total < 0 ? 0 - (uint64_t)total : (uint64_t)total;
     wide_t sum = 0, remainders = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += weight_of(weights, i);
     for (size_t i = 0; i < n; i++) {
-        parts[i] = sum ? (int64_t)((wide_t)size * weight_of(weights, i) % sum) : 0;
-        remainders += parts[i];
+        sum += weight_of(weights, i);
+        parts[i] = 0;
     }
     if (!sum) {
         if (n) parts[0] = total;
         return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        part_of(size, weight_of(weights, i), sum, &parts[i]);
+        remainders += parts[i];
     }
     size_t units = (size_t)(remainders / sum), above = 0;
     int64_t cut = units ? cut_off(parts, n, units, (int64_t)(sum - 1)) : INT64_MAX;
@@ -241,7 +256,7 @@ void money_split(int64_t total, const int64_t *weights, int64_t *parts, size_t n
         above += parts[i] > cut;
     for (size_t i = 0, at_cut = units - above; i < n; i++) {
         bool extra = parts[i] > cut || (parts[i] == cut && at_cut > 0 && at_cut--);
-        int64_t share = (int64_t)((wide_t)size * weight_of(weights, i) / sum) + (extra ? 1 : 0);
+        int64_t rest, share = part_of(size, weight_of(weights, i), sum, &rest) + (extra ? 1 : 0);
         parts[i] = total < 0 ? -share : share;
     }
 }
