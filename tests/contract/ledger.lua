@@ -7,16 +7,6 @@ local function test(name, run)
   tests[#tests + 1] = { name = name, run = run }
 end
 
--- Asks again until the answer is not nil or false; leases run out on the engine's clock, not on ours.
-local function until_so(t, what, ask)
-  for _ = 1, 3000 do
-    local value = ask()
-    if value then return value end
-    sleep(10)
-  end
-  t.ok(false, what)
-end
-
 -- run(i) n times at once; the lists of its results.
 local function at_once(n, run)
   local calls = {}
@@ -251,7 +241,7 @@ test("a key that was left passes on, and the late one is refused", function(t, s
   local answer = { status = 200, headers = {}, body = "late" }
   local late = t.works(store.key_claim(tenant, wanted))
   wanted.lease_ms = LEASE
-  local now = until_so(t, "it passes on", function()
+  local now = t.until_so("it passes on", function()
     local verdict = store.key_claim(tenant, wanted)
     return verdict.state == "new" and verdict
   end)
@@ -282,7 +272,7 @@ test("a renewed lease holds, and a key expires", function(t, store)
   local brief = claim(t, { ttl_s = 1 })
   local first = t.works(store.key_claim(tenant, brief))
   t.works(store.key_finish(tenant, first, { status = 200, headers = {}, body = "x" }))
-  until_so(t, "it expires", function() return store.key_claim(tenant, brief).state == "new" end)
+  t.until_so("it expires", function() return store.key_claim(tenant, brief).state == "new" end)
   t.ok(t.works(store.sweep()) >= 0, "a count")
   t.equal(store.key_claim(tenant, brief).state, "running")
 end)
@@ -375,7 +365,7 @@ test("a checkout that was left goes to one taker, and the late one is refused", 
   local left = t.works(store.checkout_claim(tenant, checkout(t, { lease_ms = SHORT }))).checkout
   local held = t.works(store.checkout_claim(tenant, checkout(t))).checkout
   local taken
-  until_so(t, "it is taken over", function()
+  t.until_so("it is taken over", function()
     for _, result in ipairs(at_once(8, function() return store.checkout_take { limit = 50, lease_ms = LEASE } end)) do
       for _, one in ipairs(t.works(unpack(result, 1, 3))) do
         t.ok(one.id ~= held.id and not (taken and one.id == left.id), "one taker, of what was left only")

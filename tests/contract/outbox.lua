@@ -20,15 +20,6 @@ local function take_own(t, store, worker, tenant, options)
   return own
 end
 
-local function until_so(t, what, ask)
-  for _ = 1, 3000 do
-    local value = ask()
-    if value then return value end
-    sleep(10)
-  end
-  t.ok(false, what)
-end
-
 test("an entry that is put off holds its key back", function(t, store)
   local tenant, key, name, other = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid(), "w" .. t.uuid()
   local ids = {}
@@ -54,7 +45,7 @@ test("an entry comes back when it is due, or its worker has left it", function(t
   local own = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
   t.works(store.outbox_retry(name, own[1], { delay_ms = 1 }))
   local function take_two(worker, lease_ms)
-    return until_so(t, "both come", function()
+    return t.until_so("both come", function()
       local taken = take_own(t, store, worker, tenant, { limit = 1000, lease_ms = lease_ms })
       return #taken > 0 and taken
     end)

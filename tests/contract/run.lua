@@ -66,6 +66,16 @@ function t.pluck(list, field)
   return values
 end
 
+-- Asks again until the answer is not nil or false; leases run out on the engine's clock, not on ours.
+function t.until_so(what, ask)
+  for _ = 1, 3000 do
+    local value = ask()
+    if value then return value end
+    sleep(10)
+  end
+  t.ok(false, what)
+end
+
 local function chosen_roles()
   local roles = {}
   for i = 1, arg and #arg or 0 do roles[i] = arg[i] end

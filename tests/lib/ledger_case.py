@@ -9,7 +9,7 @@ from lib.fault_case import RECOVERY_S, FaultCase, new_name
 from lib.on_engine import ByProxy, migrate
 from lib.payers import Payers
 from lib.postgres import Single
-from lib.probe import write
+from lib.probe import add_routes
 from lib.server import ROOT, Server, eventually
 
 # Deadlines of its own, below those of a request. How long a key is held that its request could not let go of follows
@@ -36,11 +36,7 @@ class LedgerServer(Server):
                             "request_ms": REQUEST_MS, "stuck_ms": STUCK_MS, **settings})
         shutil.copy(os.path.join(ROOT, "tests", "lib", "ledger_probe.lua"),
                     os.path.join(self.scripts, "api", "probe.lua"))
-        main = os.path.join(self.scripts, "main.lua")
-        with open(main, encoding="utf-8") as source:
-            before, mark, after = source.read().partition('    ["GET /api/products"]')
-        assert mark
-        write(main, before + ROUTES + mark + after)
+        add_routes(self, ROUTES)
 
 
 class LedgerCase(FaultCase):

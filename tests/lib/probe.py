@@ -1,4 +1,4 @@
-"""probe.py: a server whose scripts have a handler that the test can edit."""
+"""probe.py: servers whose scripts have handlers of the tests, also one that a test can edit."""
 import os
 
 from lib.server import Server
@@ -23,6 +23,26 @@ def write(path, text):
     os.replace(beside, path)
 
 
+def add_routes(server, lines):
+    """Lines of main.lua's table, before its own."""
+    path = os.path.join(server.scripts, "main.lua")
+    with open(path, encoding="utf-8") as source:
+        before, mark, after = source.read().partition("  routes = {\n")
+    assert mark
+    write(path, before + mark + lines + after)
+
+
+def add_handlers(server, name, text, routes="{}"):
+    """A module of routes. `routes` makes them of what the module returns."""
+    write(os.path.join(server.scripts, "api", name + ".lua"), text)
+    path = os.path.join(server.scripts, "main.lua")
+    with open(path, encoding="utf-8") as source:
+        main = source.read()
+    made = routes.format(f'require("api.{name}")')
+    write(path, f"local made = (function()\n{main}\nend)()\n"
+                f"for spec, route in pairs({made}) do made.routes[spec] = route end\nreturn made\n")
+
+
 class ProbeServer(Server):
     """GET /api/probe answers {"text": …}; GET /api/slow?ms=N waits."""
 
@@ -30,13 +50,8 @@ class ProbeServer(Server):
         super().__init__(**settings)
         self.probe_path = os.path.join(self.scripts, "api", "probe.lua")
         self.set_probe(text)
-        main = os.path.join(self.scripts, "main.lua")
-        with open(main, encoding="utf-8") as source:
-            lines = source.read()
-        routes = '  routes = {\n    ["GET /api/probe"] = require("api.probe").get,\n' \
-                 '    ["GET /api/slow"] = require("api.probe").slow,\n'
-        assert "  routes = {\n" in lines
-        write(main, lines.replace("  routes = {\n", routes))
+        add_routes(self, '    ["GET /api/probe"] = require("api.probe").get,\n'
+                         '    ["GET /api/slow"] = require("api.probe").slow,\n')
 
     def set_probe(self, text):
         write(self.probe_path, PROBE % text)

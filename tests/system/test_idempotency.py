@@ -12,6 +12,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import call, main  # noqa: E402 pylint: disable=wrong-import-position
+from lib.probe import add_handlers  # noqa: E402 pylint: disable=wrong-import-position
 from lib.server import STOP_S, Server, eventually  # noqa: E402 pylint: disable=wrong-import-position
 
 # Handlers whose beginning is counted and whose end a test decides about, in every server at once.
@@ -93,15 +94,7 @@ MANY = 64
 
 def make_server(**settings):
     server = Server(**settings)
-    with open(os.path.join(server.scripts, "api", "test_once.lua"), "w", encoding="utf-8") as out:
-        out.write(HANDLERS)
-    path = os.path.join(server.scripts, "main.lua")
-    with open(path, encoding="utf-8") as source:
-        text = source.read()
-    with open(path, "w", encoding="utf-8") as out:
-        out.write("local made = (function()\n" + text + "\nend)()\n"
-                  'for spec, route in pairs(require("lib.idempotent").protect(require "api.test_once")) do '
-                  "made.routes[spec] = route end\nreturn made\n")
+    add_handlers(server, "test_once", HANDLERS, 'require("lib.idempotent").protect({})')
     return server
 
 
@@ -396,9 +389,9 @@ class Deaths(Idempotency):
         eventually(lambda: self.runs(name, 1) == 1, "the handler runs")
         self.servers[0].kill_all()
         thread.join()
+        self.running(self.post("/api/test/wait", {"name": name}, name, 1))  # at once: a start may outlast the lease
         self.servers[0].start()
         self.go(name)
-        self.running(self.post("/api/test/wait", {"name": name}, name))
         answer = self.settled(lambda: self.post("/api/test/wait", {"name": name}, name))
         self.assertEqual((answer.status, answer.json), (201, {"run": 2}), answer)
         self.same(self.post("/api/test/wait", {"name": name}, name, 1), answer)

@@ -7,6 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import call, main  # noqa: E402 pylint: disable=wrong-import-position
+from lib.probe import add_handlers  # noqa: E402 pylint: disable=wrong-import-position
 from lib.server import Server, eventually  # noqa: E402 pylint: disable=wrong-import-position
 
 # Writes down what leaves: who sends it, its key, its number, its id. One write to a file opened for appending is whole.
@@ -70,14 +71,7 @@ KEYS, BATCHES, BATCH = 12, 10, 5
 
 def make_server(**settings):
     server = Server(**settings)
-    with open(os.path.join(server.scripts, "api", "test_outbox.lua"), "w", encoding="utf-8") as out:
-        out.write(HANDLERS)
-    path = os.path.join(server.scripts, "main.lua")
-    with open(path, encoding="utf-8") as source:
-        text = source.read()
-    with open(path, "w", encoding="utf-8") as out:
-        out.write("local made = (function()\n" + text + "\nend)()\n"
-                  'for spec, route in pairs(require "api.test_outbox") do made.routes[spec] = route end\nreturn made\n')
+    add_handlers(server, "test_outbox", HANDLERS)
     return server
 
 

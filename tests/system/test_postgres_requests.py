@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import postgres  # noqa: E402
 from lib.case import Case, call, main  # noqa: E402
 from lib.on_engine import OnEngine  # noqa: E402
+from lib.probe import add_routes, write  # noqa: E402
 from lib.server import Server, eventually  # noqa: E402
 
 HANDLERS = r"""-- pg_probe.lua: transactions that hold a lock while they wait for something.
@@ -55,28 +56,18 @@ end
 
 return { wait = wait, rows = rows }
 """
-ROUTES = """  routes = {
-    ["POST /api/probe/own_rows"] = require("api.pg_probe").rows,
+ROUTES = """    ["POST /api/probe/own_rows"] = require("api.pg_probe").rows,
     ["POST /api/probe/:wait"] = require("api.pg_probe").wait,
 """
 OPEN = ("select count(*) from pg_stat_activity where datname = 'perigee' and xact_start is not null"
         " and pid <> pg_backend_pid()")
 
 
-def write(path, text):
-    with open(path, "w", encoding="utf-8") as out:
-        out.write(text)
-
-
 class ProbeServer(Server):
     def __init__(self, **settings):
         super().__init__(**settings)
         write(os.path.join(self.scripts, "api", "pg_probe.lua"), HANDLERS)
-        path = os.path.join(self.scripts, "main.lua")
-        with open(path, encoding="utf-8") as source:
-            text = source.read()
-        assert "  routes = {\n" in text
-        write(path, text.replace("  routes = {\n", ROUTES))
+        add_routes(self, ROUTES)
 
 
 class Requests(OnEngine, Case):

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import engines  # noqa: E402
 from lib.case import Case, call, main  # noqa: E402
-from lib.probe import write  # noqa: E402
+from lib.probe import add_routes, write  # noqa: E402
 from lib.server import Server  # noqa: E402
 
 CLIENTS = 64
@@ -32,8 +32,7 @@ function probe.put_config(req)
 end
 return probe
 """
-ROUTES = """  routes = {
-    ["GET /api/exact"] = { run = require("api.gate_probe").get, rate = "20/1d" },
+ROUTES = """    ["GET /api/exact"] = { run = require("api.gate_probe").get, rate = "20/1d" },
     ["GET /api/apart"] = { run = require("api.gate_probe").get, rate = "2/1d" },
     ["GET /api/told/:id"] = { run = require("api.gate_probe").get, rate = "3/1d" },
     ["GET /api/burst"] = { run = require("api.gate_probe").get, rate = "24/1d burst 2" },
@@ -59,11 +58,7 @@ class GateServer(Server):
     def __init__(self, **settings):
         super().__init__(**settings)
         write(os.path.join(self.scripts, "api", "gate_probe.lua"), HANDLERS)
-        path = os.path.join(self.scripts, "main.lua")
-        with open(path, encoding="utf-8") as source:
-            text = source.read()
-        assert "  routes = {\n" in text
-        write(path, text.replace("  routes = {\n", ROUTES))
+        add_routes(self, ROUTES)
         path = os.path.join(self.tenants, "acme", "tenant.json")
         with open(path, encoding="utf-8") as source:
             document = json.load(source)

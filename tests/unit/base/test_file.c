@@ -6,21 +6,9 @@
 #include <cmocka.h>
 #include "base/err.h"
 #include "base/file.h"
-#include "core/folder.h"
+#include "core/own_folder.h"
 
-static char folder[256], why[700];
-
-static int set_up(void **state) {
-    (void)state;
-    folder_create(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    folder_destroy(folder);
-    return 0;
-}
+static char why[700];
 
 static int read_name(const char *name, size_t max, buf_t *out) {
     char path[512];
@@ -93,7 +81,7 @@ static void a_pipe_is_read_to_its_end(void **state) {
     buf_destroy(&text);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, own_folder_create, own_folder_destroy)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

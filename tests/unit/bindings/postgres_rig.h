@@ -1,30 +1,8 @@
 /* postgres_rig.h: a loop with PostgreSQL behind it, and queries with a copy of what came back. */
 #ifndef PERIGEE_TESTS_POSTGRES_RIG_H
 #define PERIGEE_TESTS_POSTGRES_RIG_H
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-#include <uv.h>
-#include "base/err.h"
+#include "bindings/loop_rig.h"
 #include "postgres/postgres.h"
-
-#define RIG_PATIENCE_S 60 /* only a fault takes this long */
-
-/* Turns until the condition holds. */
-#define RIG_UNTIL(loop, condition)                                                                 \
-    do {                                                                                           \
-        uint64_t rig_end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);                    \
-        while (!(condition) && uv_hrtime() < rig_end)                                              \
-            loop_turn(loop, 20);                                                                   \
-        assert_true(condition);                                                                    \
-    } while (0)
-
-/* Turns for as long as a loop that has something to report would need. */
-static inline void rig_settle(loop_t *loop) {
-    for (int i = 0; i < 5; i++)
-        loop_turn(loop, 1);
-}
 
 static inline postgres_t *rig_client_with(loop_t *loop, postgres_options_t options) {
     char why[200];

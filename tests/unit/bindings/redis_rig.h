@@ -4,33 +4,11 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <uv.h>
-#include "base/err.h"
+#include "bindings/loop_rig.h"
 #include "redis/redis.h"
-
-#define RIG_PATIENCE_S 60 /* only a fault takes this long */
-
-/* Turns until the condition holds. */
-#define RIG_UNTIL(loop, condition)                                                                 \
-    do {                                                                                           \
-        uint64_t rig_end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);                    \
-        while (!(condition) && uv_hrtime() < rig_end)                                              \
-            loop_turn(loop, 20);                                                                   \
-        assert_true(condition);                                                                    \
-    } while (0)
-
-/* Turns for as long as a loop that has something to report would need. */
-static inline void rig_settle(loop_t *loop) {
-    for (int i = 0; i < 5; i++)
-        loop_turn(loop, 1);
-}
 
 static inline redis_t *rig_client_with(loop_t *loop, redis_options_t options) {
     char why[200];
@@ -93,6 +71,53 @@ static inline void rig_run(loop_t *loop, redis_t *redis, call_t *call, const cha
     rig_submit(redis, call, line);
     RIG_UNTIL(loop, call->done);
     assert_int_equal(call->done, 1);
+}
+
+static inline void rig_expect(loop_t *loop, redis_t *redis, const char *line, const char *text) {
+    call_t call;
+    rig_run(loop, redis, &call, line);
+    assert_int_equal(call.command.err, 0);
+    assert_string_equal(call.text, text);
+}
+
+/* Tries until it ends so; meanwhile nothing but a refusal or a report will do. */
+static inline void rig_await(
+    loop_t *loop, redis_t *redis, call_t *call, const char *line, int err) {
+    uint64_t end = rig_deadline();
+    do {
+        loop_turn(loop, 5);
+        rig_run(loop, redis, call, line);
+        int ended = call->command.err;
+        assert_true(!ended || ended == ERR_UNAVAILABLE || ended == ERR_CLOSED);
+    } while (call->command.err != err && uv_hrtime() < end);
+    assert_int_equal(call->command.err, err);
+}
+
+/* Of a replica, if there is one. */
+static inline void rig_read(loop_t *loop, redis_t *redis, call_t *call, const char *line) {
+    rig_prepare(call, line);
+    call->command.replica = true;
+    assert_int_equal(redis_submit(redis, &call->command), 0);
+    RIG_UNTIL(loop, call->done);
+    assert_int_equal(call->command.err, 0);
+}
+
+static inline void rig_expect_read(
+    loop_t *loop, redis_t *redis, const char *line, const char *text) {
+    call_t call;
+    rig_read(loop, redis, &call, line);
+    assert_string_equal(call.text, text);
+}
+
+/* Until it is connected, the master answers. */
+static inline void rig_await_read(
+    loop_t *loop, redis_t *redis, const char *line, const char *text) {
+    uint64_t end = rig_deadline();
+    call_t call;
+    do
+        rig_read(loop, redis, &call, line);
+    while (strcmp(call.text, text) != 0 && uv_hrtime() < end);
+    assert_string_equal(call.text, text);
 }
 
 /* A real server. */
@@ -331,6 +356,13 @@ static inline void fake_listen(fake_t *fake, int port) {
 static inline void fake_unlisten(fake_t *fake) {
     if (fake->listening) uv_close((uv_handle_t *)&fake->listener, NULL);
     fake->listening = false;
+}
+
+/* It is gone, and its port stays its own. Returns a descriptor to close. */
+static inline int fake_vanish(fake_t *fake) {
+    fake_unlisten(fake);
+    fake_close_all(fake);
+    return fake_reserve(fake);
 }
 
 static inline void fake_stop(void *data) {

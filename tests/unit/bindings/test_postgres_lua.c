@@ -1,69 +1,27 @@
 /* test_postgres_lua.c: the bridge where no server answers: failures by name, waits that are cut, and what is left
    open. */
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include "lua/bench.h"
+#include "bindings/silent_place.h"
 #include "postgres/postgres_lua.h"
 
-#define LONG_MS 3600000
-
-/* A bench with an engine whose server accepts and never says a word, or where nothing listens. */
-typedef struct place {
-    bench_t *bench;
-    postgres_t *postgres;
-    int listener;
-} place_t;
-
-static int listen_silently(int *port) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
-    *port = ntohs(at.sin_port);
-    return listener;
-}
-
-static void open_place(void **state, bool silent) {
+static void open_engine(bench_t *bench, int port) {
     char url[100], why[200] = "";
-    int port;
-    place_t *place = calloc(1, sizeof *place);
-    bench_open((void **)&place->bench);
-    place->listener = listen_silently(&port);
-    if (silent) assert_int_equal(listen(place->listener, 64), 0);
     snprintf(url, sizeof url, "postgres://user:hidden@127.0.0.1:%d/base?sslmode=disable", port);
     postgres_options_t options = {.url = url, .connect_ms = LONG_MS, .query_ms = LONG_MS};
-    place->postgres = postgres_new(place->bench->loop, &options, why, sizeof why);
-    assert_non_null(place->postgres);
-    assert_int_equal(postgres_lua_open(place->bench->vm, place->postgres), 0);
-    *state = place;
+    postgres_t *postgres = postgres_new(bench->loop, &options, why, sizeof why);
+    assert_non_null(postgres);
+    assert_int_equal(postgres_lua_open(bench->vm, postgres), 0);
 }
 
 static int open_silent(void **state) {
-    open_place(state, true);
-    return 0;
+    return place_open(state, true, open_engine);
 }
 
 static int open_refused(void **state) {
-    open_place(state, false);
-    return 0;
-}
-
-static int close_place(void **state) {
-    place_t *place = *state;
-    bench_close((void **)&place->bench);
-    close(place->listener);
-    free(place);
-    return 0;
-}
-
-static void expect(void **state, const char *script, const char *text) {
-    bench_expect(((place_t *)*state)->bench, script, text);
+    return place_open(state, false, open_engine);
 }
 
 static void a_refused_server_is_unavailable(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg, names = require 'postgres.native', {}\n"
         "for i, call in ipairs {\n"
         "  { pg.query, nil, 'select 1' }, { pg.one, nil, 'select 1' }, { pg.exec, nil, 'select 1' "
@@ -80,7 +38,7 @@ static void a_refused_server_is_unavailable(void **state) {
 }
 
 static void wrong_arguments_are_raised(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg, count = require 'postgres.native', 0\n"
         "for _, call in ipairs {\n"
         "  { pg.query }, { pg.query, nil }, { pg.query, 'select 1' }, { pg.query, nil, 1 },\n"
@@ -98,7 +56,7 @@ static void wrong_arguments_are_raised(void **state) {
 }
 
 static void what_needs_a_connection_is_refused(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg, names = require 'postgres.native', {}\n"
         "for i, sql in ipairs { 'begin', 'set x = 1', 'listen c', 'copy t from stdin' } do\n"
         "  names[i] = select(3, pg.exec(nil, sql)) end\n"
@@ -143,15 +101,15 @@ static void a_wait_ends_with_its_task(void **state) {
 }
 
 static void a_query_has_a_deadline_of_its_own(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg = require 'postgres.native'\n"
         "return (select(3, pg.query({ timeout_ms = 20 }, 'select 1')))",
         "timeout");
 }
 
-/* The VM goes while they are open: close_place finds nothing left behind. */
+/* The VM goes while they are open: place_close finds nothing left behind. */
 static void what_is_left_open_goes_with_the_vm(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg = require 'postgres.native'\n"
         "a, b = pg.listen('c'), pg.listen('d', { missed = true })\n"
         "return type(a)",
@@ -159,7 +117,7 @@ static void what_is_left_open_goes_with_the_vm(void **state) {
 }
 
 static void numbers_for_metrics(void **state) {
-    expect(state,
+    place_expect(state,
         "local pg = require 'postgres.native'\n"
         "local counts = pg.counts()\n"
         "return json.encode { counts.queries, counts.leased, counts.up, #pg.waited(), "
@@ -168,8 +126,8 @@ static void numbers_for_metrics(void **state) {
 }
 
 int main(void) {
-#define REFUSED(name) cmocka_unit_test_setup_teardown(name, open_refused, close_place)
-#define SILENT(name) cmocka_unit_test_setup_teardown(name, open_silent, close_place)
+#define REFUSED(name) cmocka_unit_test_setup_teardown(name, open_refused, place_close)
+#define SILENT(name) cmocka_unit_test_setup_teardown(name, open_silent, place_close)
     const struct CMUnitTest tests[] = {
         REFUSED(a_refused_server_is_unavailable),
         REFUSED(wrong_arguments_are_raised),

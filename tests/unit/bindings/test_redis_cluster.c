@@ -143,38 +143,13 @@ static void fail_with(town_t *town, int house, const char *error, int times) {
 }
 
 static void vanish(town_t *town, int house) {
-    fake_unlisten(&town->houses[house].fake);
-    fake_close_all(&town->houses[house].fake);
-    town->houses[house].reserved = fake_reserve(&town->houses[house].fake);
+    town->houses[house].reserved = fake_vanish(&town->houses[house].fake);
 }
 
 static void close_town(town_t *town) {
     loop_delete(town->loop);
     for (int i = 0; i < MOST; i++)
         if (town->houses[i].reserved >= 0) close(town->houses[i].reserved);
-}
-
-static void run(town_t *town, call_t *call, const char *line) {
-    rig_run(town->loop, town->redis, call, line);
-}
-
-static void expect_from(town_t *town, const char *line, const char *house) {
-    call_t call;
-    run(town, &call, line);
-    assert_int_equal(call.command.err, 0);
-    assert_string_equal(call.text, house);
-}
-
-/* Tries until it ends so; meanwhile nothing but a refusal or a report will do. */
-static void await(town_t *town, call_t *call, int err) {
-    uint64_t end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);
-    do {
-        loop_turn(town->loop, 5);
-        run(town, call, "INCR foo");
-        int ended = call->command.err;
-        assert_true(!ended || ended == ERR_UNAVAILABLE || ended == ERR_CLOSED);
-    } while (call->command.err != err && uv_hrtime() < end);
-    assert_int_equal(call->command.err, err);
 }
 
 static void test_keys_go_to_their_master(void **state) {
@@ -185,9 +160,9 @@ static void test_keys_go_to_their_master(void **state) {
     town.high = 2; /* which no seed names */
     connect_with(&town, "");
     assert_false(redis_up(town.redis));
-    expect_from(&town, "GET bar", "0");
-    expect_from(&town, "GET foo", "2");
-    expect_from(&town, "SET x{foo}y 1", "2");
+    rig_expect(town.loop, town.redis, "GET bar", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "SET x{foo}y 1", "2");
     assert_true(redis_up(town.redis));
     rig_prepare(&call, "PING");
     assert_int_equal(redis_submit(town.redis, &call.command), 0);
@@ -206,7 +181,7 @@ static void test_a_storm_of_redirections(void **state) {
     town_t town;
     int done = 0;
     open_town(&town);
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     town.high = 1;
     redirect(&town, 0, "MOVED", FOO, 1, EVER);
     for (int i = 0; i < MANY; i++)
@@ -217,7 +192,7 @@ static void test_a_storm_of_redirections(void **state) {
     }
     assert_int_equal(town.houses[0].gets, 1 + MANY);
     RIG_UNTIL(town.loop, questions(&town) == 2);
-    expect_from(&town, "GET foo", "1");
+    rig_expect(town.loop, town.redis, "GET foo", "1");
     rig_settle(town.loop);
     assert_int_equal(questions(&town), 2);
     assert_int_equal(town.houses[0].gets, 1 + MANY);
@@ -228,10 +203,10 @@ static void test_an_unknown_server(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     redirect(&town, 0, "MOVED", FOO, 2, 1);
     assert_int_equal(town.houses[2].fake.accepted, 0);
-    expect_from(&town, "INCR foo", "2");
+    rig_expect(town.loop, town.redis, "INCR foo", "2");
     close_town(&town);
 }
 
@@ -242,7 +217,7 @@ static void test_redirections_end(void **state) {
     open_town(&town);
     redirect(&town, 0, "MOVED", FOO, 1, EVER);
     redirect(&town, 1, "MOVED", FOO, 0, EVER);
-    run(&town, &call, "INCR foo");
+    rig_run(town.loop, town.redis, &call, "INCR foo");
     assert_int_equal(call.command.err, 0);
     assert_int_equal(call.reply_err, ERR_UNAVAILABLE);
     assert_int_equal(town.houses[0].gets + town.houses[1].gets, 1 + REDIS_HOPS_MAX);
@@ -255,11 +230,11 @@ static void test_ask(void **state) {
     town_t town;
     open_town(&town);
     redirect(&town, 0, "ASK", FOO, 2, 2);
-    expect_from(&town, "INCR foo", "2"); /* not connected yet */
-    expect_from(&town, "INCR foo", "2");
+    rig_expect(town.loop, town.redis, "INCR foo", "2"); /* not connected yet */
+    rig_expect(town.loop, town.redis, "INCR foo", "2");
     assert_int_equal(town.houses[2].asking, 2);
     assert_int_equal(town.houses[2].asked, 2);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     assert_int_equal(town.houses[2].gets, 2);
     assert_int_equal(questions(&town), 1);
     close_town(&town);
@@ -272,7 +247,7 @@ static void test_ask_that_came_too_late(void **state) {
     open_town(&town);
     redirect(&town, 0, "ASK", FOO, 2, 1);
     redirect(&town, 2, "MOVED", FOO, 0, 1);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     assert_int_equal(town.houses[2].asking, 1);
     assert_int_equal(town.houses[0].asking, 0);
     close_town(&town);
@@ -305,7 +280,7 @@ static void test_not_ready(void **state) {
         run_repeatable(&town, &call);
         assert_int_equal(call.reply_err, ERR_UNAVAILABLE);
         assert_int_equal(town.houses[0].gets, 3 + 1 + REDIS_HOPS_MAX);
-        run(&town, &call, "INCR foo");
+        rig_run(town.loop, town.redis, &call, "INCR foo");
         assert_int_equal(call.reply_err, ERR_UNAVAILABLE);
         assert_int_equal(town.houses[0].gets, 3 + 1 + REDIS_HOPS_MAX + 1);
         close_town(&town);
@@ -318,7 +293,7 @@ static void test_not_ready_and_no_time(void **state) {
     town_t town;
     call_t call;
     open_town(&town);
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     fail_with(&town, 0, "-CLUSTERDOWN The cluster is down\r\n", EVER);
     rig_prepare(&call, "GET foo");
     call.command.repeatable = true;
@@ -336,7 +311,7 @@ static void test_errors_of_the_command_pass(void **state) {
     call_t call;
     open_town(&town);
     fail_with(&town, 0, "-CROSSSLOT Keys in request don't hash to the same slot\r\n", 1);
-    run(&town, &call, "MGET foo bar");
+    rig_run(town.loop, town.redis, &call, "MGET foo bar");
     assert_int_equal(call.reply_err, ERR_INVALID);
     assert_int_equal(town.houses[0].gets, 1);
     close_town(&town);
@@ -349,7 +324,7 @@ static void test_failover(void **state) {
     town_t town;
     call_t write, read, call;
     open_town(&town);
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     town.houses[0].silent = true;
     rig_submit(town.redis, &write, "INCR foo");
     rig_submit(town.redis, &read, "GET foo");
@@ -360,7 +335,7 @@ static void test_failover(void **state) {
     RIG_UNTIL(town.loop, write.done && read.done);
     assert_int_equal(write.command.err, ERR_CLOSED);
     assert_int_equal(read.command.err, ERR_CLOSED);
-    await(&town, &call, 0);
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
     assert_string_equal(call.text, "1");
     assert_int_equal(write.done, 1);
     assert_int_equal(town.houses[0].gets, 3);
@@ -375,13 +350,13 @@ static void test_half_a_cluster(void **state) {
     build(&town);
     town.high = 2;
     connect_with(&town, "");
-    expect_from(&town, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "GET foo", "2");
     vanish(&town, 2);
-    await(&town, &call, ERR_UNAVAILABLE);
-    expect_from(&town, "INCR bar", "0");
+    rig_await(town.loop, town.redis, &call, "INCR foo", ERR_UNAVAILABLE);
+    rig_expect(town.loop, town.redis, "INCR bar", "0");
     assert_true(redis_up(town.redis));
     town.high = 1;
-    await(&town, &call, 0);
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
     assert_string_equal(call.text, "1");
     close_town(&town);
 }
@@ -395,11 +370,11 @@ static void test_nobody_is_there(void **state) {
     vanish(&town, 0);
     vanish(&town, 1);
     connect_with(&town, "");
-    run(&town, &call, "INCR foo");
+    rig_run(town.loop, town.redis, &call, "INCR foo");
     assert_int_equal(call.command.err, ERR_UNAVAILABLE);
     assert_false(redis_up(town.redis));
     fake_listen(&town.houses[0].fake, town.houses[0].fake.port);
-    await(&town, &call, 0);
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
     assert_string_equal(call.text, "0");
     close_town(&town);
 }
@@ -412,11 +387,11 @@ static void test_all_are_lost(void **state) {
     build(&town);
     town.low = town.high = 2;
     connect_with(&town, "");
-    expect_from(&town, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "GET foo", "2");
     RIG_UNTIL(town.loop, town.houses[0].fake.open + town.houses[1].fake.open == 0);
     vanish(&town, 2);
     town.low = town.high = 1;
-    await(&town, &call, 0);
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
     assert_string_equal(call.text, "1");
     close_town(&town);
 }
@@ -435,7 +410,7 @@ static void test_no_cluster(void **state) {
     assert_int_equal(call.command.err, ERR_TIMEOUT);
     assert_false(redis_up(town.redis));
     town.houses[0].disabled = town.houses[1].disabled = false;
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     close_town(&town);
 }
 
@@ -446,12 +421,12 @@ static void test_a_server_that_left(void **state) {
     build(&town);
     town.high = 2;
     connect_with(&town, "");
-    expect_from(&town, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "GET foo", "2");
     town.high = 1;
     redirect(&town, 2, "MOVED", FOO, 1, EVER);
-    expect_from(&town, "GET foo", "1");
+    rig_expect(town.loop, town.redis, "GET foo", "1");
     RIG_UNTIL(town.loop, town.houses[2].fake.open == 0);
-    expect_from(&town, "GET foo", "1");
+    rig_expect(town.loop, town.redis, "GET foo", "1");
     close_town(&town);
 }
 
@@ -463,46 +438,22 @@ static void test_leaving_waits_for_answers(void **state) {
     build(&town);
     town.high = 2;
     connect_with(&town, "");
-    expect_from(&town, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "GET foo", "2");
     RIG_UNTIL(town.loop, town.houses[1].fake.open == 0);
     town.houses[2].silent = true;
     rig_submit(town.redis, &late, "INCR foo");
     RIG_UNTIL(town.loop, town.houses[2].gets == 2);
     town.high = 1;
     redirect(&town, 0, "MOVED", 5061, 0, 1);
-    expect_from(&town, "GET bar", "0");                  /* makes it ask again */
+    rig_expect(town.loop, town.redis, "GET bar", "0");   /* makes it ask again */
     RIG_UNTIL(town.loop, town.houses[1].fake.open == 2); /* it has learnt */
-    expect_from(&town, "GET foo", "1");
+    rig_expect(town.loop, town.redis, "GET foo", "1");
     assert_int_equal(late.done, 0);
     fake_bulk(town.houses[2].held, "late");
     RIG_UNTIL(town.loop, late.done);
     assert_string_equal(late.text, "late");
     RIG_UNTIL(town.loop, town.houses[2].fake.open == 0);
     close_town(&town);
-}
-
-static void read_bar(town_t *town, call_t *call) {
-    rig_prepare(call, "GET bar");
-    call->command.replica = true;
-    assert_int_equal(redis_submit(town->redis, &call->command), 0);
-    RIG_UNTIL(town->loop, call->done);
-    assert_int_equal(call->command.err, 0);
-}
-
-static void read_from(town_t *town, const char *house) {
-    call_t call;
-    read_bar(town, &call);
-    assert_string_equal(call.text, house);
-}
-
-/* Until it is connected, the master answers. */
-static void await_reader(town_t *town) {
-    uint64_t end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);
-    call_t call;
-    do
-        read_bar(town, &call);
-    while (strcmp(call.text, "2") != 0 && uv_hrtime() < end);
-    assert_string_equal(call.text, "2");
 }
 
 static void test_replicas(void **state) {
@@ -512,13 +463,13 @@ static void test_replicas(void **state) {
     build(&town);
     town.replica = 2;
     connect_with(&town, "/?replicas=yes");
-    expect_from(&town, "GET bar", "0");
-    await_reader(&town);
+    rig_expect(town.loop, town.redis, "GET bar", "0");
+    rig_await_read(town.loop, town.redis, "GET bar", "2");
     assert_true(town.houses[2].readonly > 0);
-    expect_from(&town, "SET bar 1", "0");
+    rig_expect(town.loop, town.redis, "SET bar 1", "0");
     /* One that is not ready, and one that is gone, leave it to the master. */
     fail_with(&town, 2, "-LOADING Redis is loading the dataset in memory\r\n", 1);
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET bar", "0");
     town.houses[2].silent = true;
     rig_prepare(&call, "GET bar");
     call.command.replica = true;
@@ -527,7 +478,7 @@ static void test_replicas(void **state) {
     vanish(&town, 2);
     RIG_UNTIL(town.loop, call.done);
     assert_int_equal(call.command.err, ERR_CLOSED); /* what was under way is reported, here too */
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET bar", "0");
     close_town(&town);
 }
 
@@ -610,12 +561,12 @@ static void test_subscriptions_leave(void **state) {
     build(&town);
     town.low = town.high = 2;
     connect_with(&town, "");
-    run(&town, &call, "GET foo");
+    rig_run(town.loop, town.redis, &call, "GET foo");
     assert_int_equal(redis_subscribe(town.redis, &ear.subscription), 0);
     RIG_UNTIL(town.loop, ear.subscription.live);
     town.low = town.high = 1;
     redirect(&town, 2, "MOVED", FOO, 1, EVER);
-    expect_from(&town, "GET foo", "1");
+    rig_expect(town.loop, town.redis, "GET foo", "1");
     RIG_UNTIL(town.loop, town.houses[2].fake.open == 0);
     RIG_UNTIL(town.loop, ear.missed >= 3 && ear.subscription.live);
     redis_unsubscribe(&ear.subscription);

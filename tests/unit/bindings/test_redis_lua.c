@@ -1,68 +1,26 @@
 /* test_redis_lua.c: the bridge where no server answers: failures by name, waits that are cut, and what is left open. */
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include "lua/bench.h"
+#include "bindings/silent_place.h"
 #include "redis/redis_lua.h"
 
-#define LONG_MS 3600000
-
-/* A bench with an engine whose server accepts and never says a word, or where nothing listens. */
-typedef struct place {
-    bench_t *bench;
-    redis_t *redis;
-    int listener;
-} place_t;
-
-static int listen_silently(int *port) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
-    *port = ntohs(at.sin_port);
-    return listener;
-}
-
-static void open_place(void **state, bool silent) {
+static void open_engine(bench_t *bench, int port) {
     char url[64], why[200] = "";
-    int port;
-    place_t *place = calloc(1, sizeof *place);
-    bench_open((void **)&place->bench);
-    place->listener = listen_silently(&port);
-    if (silent) assert_int_equal(listen(place->listener, 64), 0);
     snprintf(url, sizeof url, "redis://127.0.0.1:%d", port);
     redis_options_t options = {.url = url, .connect_ms = LONG_MS, .command_ms = LONG_MS};
-    place->redis = redis_new(place->bench->loop, &options, why, sizeof why);
-    assert_non_null(place->redis);
-    assert_int_equal(redis_lua_open(place->bench->vm, place->redis), 0);
-    *state = place;
+    redis_t *redis = redis_new(bench->loop, &options, why, sizeof why);
+    assert_non_null(redis);
+    assert_int_equal(redis_lua_open(bench->vm, redis), 0);
 }
 
 static int open_silent(void **state) {
-    open_place(state, true);
-    return 0;
+    return place_open(state, true, open_engine);
 }
 
 static int open_refused(void **state) {
-    open_place(state, false);
-    return 0;
-}
-
-static int close_place(void **state) {
-    place_t *place = *state;
-    bench_close((void **)&place->bench);
-    close(place->listener);
-    free(place);
-    return 0;
-}
-
-static void expect(void **state, const char *script, const char *text) {
-    bench_expect(((place_t *)*state)->bench, script, text);
+    return place_open(state, false, open_engine);
 }
 
 static void a_refused_server_is_unavailable(void **state) {
-    expect(state,
+    place_expect(state,
         "local redis = require 'redis.native'\n"
         "local _, text, name = redis.call('GET', 'k')\n"
         "assert(#text > 0)\n"
@@ -72,7 +30,7 @@ static void a_refused_server_is_unavailable(void **state) {
 }
 
 static void wrong_arguments_are_raised(void **state) {
-    expect(state,
+    place_expect(state,
         "local redis, count = require 'redis.native', 0\n"
         "for _, call in ipairs {\n"
         "  { redis.call }, { redis.call, 1 }, { redis.call, 'GET', {} }, { redis.call, 'GET', true "
@@ -87,7 +45,7 @@ static void wrong_arguments_are_raised(void **state) {
 }
 
 static void what_needs_a_connection_is_refused(void **state) {
-    expect(state,
+    place_expect(state,
         "local redis, names = require 'redis.native', {}\n"
         "for i, verb in ipairs { 'MULTI', 'BLPOP', 'SUBSCRIBE', 'SELECT', 'MONITOR' } do\n"
         "  names[i] = select(3, redis.call(verb, 'x', 1)) end\n"
@@ -97,7 +55,7 @@ static void what_needs_a_connection_is_refused(void **state) {
 
 /* The same digest that a server makes of the text. */
 static void a_script_has_its_digest(void **state) {
-    expect(state, "return (require 'redis.native').sha1('return 1')",
+    place_expect(state, "return (require 'redis.native').sha1('return 1')",
         "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
 }
 
@@ -135,7 +93,7 @@ static void a_wait_ends_with_its_task(void **state) {
 }
 
 static void a_wait_may_be_short(void **state) {
-    expect(state,
+    place_expect(state,
         "local redis = require 'redis.native'\n"
         "local _, _, one = redis.within(5, false, 'GET', 'k')\n"
         "local _, _, two = redis.within(5, true, 'GET', 'k')\n"
@@ -144,7 +102,7 @@ static void a_wait_may_be_short(void **state) {
 }
 
 static void two_cannot_wait_for_one_subscription(void **state) {
-    expect(state,
+    place_expect(state,
         "local s = (require 'redis.native').subscribe('c')\n"
         "local results = wait_all {\n"
         "  function() return select(3, s()) end,\n"
@@ -153,9 +111,9 @@ static void two_cannot_wait_for_one_subscription(void **state) {
         "closed false false");
 }
 
-/* The VM goes while they are open: close_place finds nothing left behind. */
+/* The VM goes while they are open: place_close finds nothing left behind. */
 static void what_is_left_open_goes_with_the_vm(void **state) {
-    expect(state,
+    place_expect(state,
         "local redis = require 'redis.native'\n"
         "a, b = redis.subscribe('c'), redis.subscribe('*', { pattern = true, missed = true })\n"
         "return type(a)",
@@ -164,18 +122,18 @@ static void what_is_left_open_goes_with_the_vm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_refused_server_is_unavailable, open_refused, close_place),
-        cmocka_unit_test_setup_teardown(wrong_arguments_are_raised, open_refused, close_place),
+        cmocka_unit_test_setup_teardown(a_refused_server_is_unavailable, open_refused, place_close),
+        cmocka_unit_test_setup_teardown(wrong_arguments_are_raised, open_refused, place_close),
         cmocka_unit_test_setup_teardown(
-            what_needs_a_connection_is_refused, open_refused, close_place),
-        cmocka_unit_test_setup_teardown(a_script_has_its_digest, open_refused, close_place),
-        cmocka_unit_test_setup_teardown(a_wait_can_be_cancelled, open_silent, close_place),
-        cmocka_unit_test_setup_teardown(a_wait_ends_with_its_task, open_silent, close_place),
-        cmocka_unit_test_setup_teardown(a_wait_may_be_short, open_silent, close_place),
+            what_needs_a_connection_is_refused, open_refused, place_close),
+        cmocka_unit_test_setup_teardown(a_script_has_its_digest, open_refused, place_close),
+        cmocka_unit_test_setup_teardown(a_wait_can_be_cancelled, open_silent, place_close),
+        cmocka_unit_test_setup_teardown(a_wait_ends_with_its_task, open_silent, place_close),
+        cmocka_unit_test_setup_teardown(a_wait_may_be_short, open_silent, place_close),
         cmocka_unit_test_setup_teardown(
-            two_cannot_wait_for_one_subscription, open_silent, close_place),
+            two_cannot_wait_for_one_subscription, open_silent, place_close),
         cmocka_unit_test_setup_teardown(
-            what_is_left_open_goes_with_the_vm, open_silent, close_place),
+            what_is_left_open_goes_with_the_vm, open_silent, place_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,23 +4,8 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "bindings/redis_rig.h"
+#include "bindings/redis_server.h"
 #include "redis/router.h"
-
-static server_t server;
-
-static int start_server(void **state) {
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    server_start(&server);
-    return 0;
-}
-
-static int stop_server(void **state) {
-    (void)state;
-    server_stop(&server);
-    return 0;
-}
 
 typedef struct tenant {
     lease_t lease;
@@ -325,5 +310,5 @@ int main(void) {
         cmocka_unit_test(test_the_next_hears_of_no_server),
         cmocka_unit_test(test_given_back_behind_the_end),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, redis_server_start, redis_server_stop);
 }

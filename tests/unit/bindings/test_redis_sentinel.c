@@ -151,17 +151,6 @@ static void open_town(town_t *town) {
     connect_as(town, "", NULL);
 }
 
-static void run(town_t *town, call_t *call, const char *line) {
-    rig_run(town->loop, town->redis, call, line);
-}
-
-static void expect_from(town_t *town, const char *line, const char *house) {
-    call_t call;
-    run(town, &call, line);
-    assert_int_equal(call.command.err, 0);
-    assert_string_equal(call.text, house);
-}
-
 static void promote(town_t *town, int house) {
     for (int i = 0; i < SERVERS; i++)
         town->houses[i].replica = i != house;
@@ -182,13 +171,6 @@ static void publish(guard_t *guard) {
         if (LIST_OWNER(node, fake_conn_t, node) == guard->ear) fake_say(guard->ear, MESSAGE);
 }
 
-/* Returns what keeps the port. */
-static int vanish(fake_t *fake) {
-    fake_unlisten(fake);
-    fake_close_all(fake);
-    return fake_reserve(fake);
-}
-
 static void close_town(town_t *town) {
     loop_delete(town->loop);
     for (int i = 0; i < SENTINELS; i++)
@@ -204,25 +186,12 @@ static void settle(town_t *town) {
     rig_settle(town->loop);
 }
 
-/* Tries until it is served; meanwhile nothing but a refusal or a report will do. */
-static void await(town_t *town, const char *house) {
-    uint64_t end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);
-    call_t call;
-    do {
-        loop_turn(town->loop, 5);
-        run(town, &call, "INCR foo");
-        int err = call.command.err;
-        assert_true(!err || err == ERR_UNAVAILABLE || err == ERR_CLOSED);
-    } while (call.command.err && uv_hrtime() < end);
-    assert_string_equal(call.text, house);
-}
-
 static void test_the_master_is_asked_for_its_role(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
     assert_false(redis_up(town.redis));
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     assert_true(redis_up(town.redis));
     RIG_UNTIL(town.loop, town.houses[0].roles == 2); /* each connection */
     assert_int_equal(town.houses[0].fake.accepted, 2);
@@ -234,13 +203,13 @@ static void test_a_switch(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     promote(&town, 1);
     elect(&town, 1, SENTINELS);
     publish(&town.guards[2]);
     RIG_UNTIL(town.loop, town.houses[0].fake.open == 0);
-    expect_from(&town, "INCR foo", "1");
+    rig_expect(town.loop, town.redis, "INCR foo", "1");
     assert_int_equal(town.houses[0].gets, 1);
     close_town(&town);
 }
@@ -251,7 +220,7 @@ static void test_a_switch_waits_for_answers(void **state) {
     town_t town;
     call_t late;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     town.houses[0].silent = true;
     rig_submit(town.redis, &late, "INCR foo");
@@ -260,7 +229,7 @@ static void test_a_switch_waits_for_answers(void **state) {
     elect(&town, 1, SENTINELS);
     publish(&town.guards[0]);
     RIG_UNTIL(town.loop, town.houses[1].fake.open == 2);
-    expect_from(&town, "INCR foo", "1");
+    rig_expect(town.loop, town.redis, "INCR foo", "1");
     assert_int_equal(late.done, 0);
     fake_bulk(town.houses[0].held, "late");
     RIG_UNTIL(town.loop, late.done);
@@ -278,13 +247,13 @@ static void test_a_sentinel_that_lags(void **state) {
     town.guards[0].epoch = town.guards[1].epoch = 2;
     town.houses[1].replica = false;
     connect_as(&town, "", NULL);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     int before = town.guards[0].questions;
     publish(&town.guards[2]);
     RIG_UNTIL(town.loop, town.guards[0].questions > before);
     rig_settle(town.loop);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     assert_int_equal(town.houses[1].fake.accepted, 0);
     close_town(&town);
 }
@@ -297,14 +266,14 @@ static void test_elections_that_begin_anew(void **state) {
     for (int i = 0; i < SENTINELS; i++)
         town.guards[i].epoch = 9;
     connect_as(&town, "", NULL);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     promote(&town, 1);
     for (int i = 0; i < SENTINELS; i++)
         town.guards[i].names = 1, town.guards[i].epoch = 0;
     publish(&town.guards[1]);
     RIG_UNTIL(town.loop, town.houses[0].fake.open == 0);
-    expect_from(&town, "INCR foo", "1");
+    rig_expect(town.loop, town.redis, "INCR foo", "1");
     close_town(&town);
 }
 
@@ -316,13 +285,14 @@ static void test_a_replica_is_named(void **state) {
     build(&town);
     town.houses[0].replica = true;
     connect_as(&town, "", NULL);
-    run(&town, &call, "INCR foo");
+    rig_run(town.loop, town.redis, &call, "INCR foo");
     assert_int_equal(call.command.err, ERR_UNAVAILABLE);
     assert_non_null(strstr(call.command.detail, "not the master"));
     assert_int_equal(town.houses[0].gets, 0);
     assert_false(redis_up(town.redis));
     town.houses[0].replica = false;
-    await(&town, "0");
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
+    assert_string_equal(call.text, "0");
     close_town(&town);
 }
 
@@ -331,14 +301,14 @@ static void test_readonly(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     promote(&town, 2);
     elect(&town, 2, SENTINELS);
     town.houses[0].readonly = true;
-    expect_from(&town, "INCR foo", "2");
+    rig_expect(town.loop, town.redis, "INCR foo", "2");
     RIG_UNTIL(town.loop, town.houses[0].fake.open == 0);
-    expect_from(&town, "INCR foo", "2");
+    rig_expect(town.loop, town.redis, "INCR foo", "2");
     assert_int_equal(town.houses[0].gets, 2);
     close_town(&town);
 }
@@ -347,7 +317,7 @@ static void test_loading(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     town.houses[0].loading = 2;
     call_t call;
     rig_prepare(&call, "GET foo");
@@ -369,21 +339,22 @@ static void test_failover(void **state) {
     town_t town;
     call_t write, call;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     town.houses[0].silent = true;
     rig_submit(town.redis, &write, "INCR foo");
     RIG_UNTIL(town.loop, town.houses[0].held);
-    town.houses[0].reserved = vanish(&town.houses[0].fake);
+    town.houses[0].reserved = fake_vanish(&town.houses[0].fake);
     RIG_UNTIL(town.loop, write.done);
     assert_int_equal(write.command.err, ERR_CLOSED);
     RIG_UNTIL(town.loop, !redis_up(town.redis));
-    run(&town, &call, "INCR foo");
+    rig_run(town.loop, town.redis, &call, "INCR foo");
     assert_int_equal(call.command.err, ERR_UNAVAILABLE);
     assert_false(redis_up(town.redis));
     promote(&town, 1);
     elect(&town, 1, 2); /* the third has not heard of it */
-    await(&town, "1");
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
+    assert_string_equal(call.text, "1");
     assert_int_equal(write.done, 1);
     close_town(&town);
 }
@@ -393,19 +364,19 @@ static void test_without_sentinels(void **state) {
     (void)state;
     town_t town;
     open_town(&town);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     settle(&town);
     for (int i = 0; i < SENTINELS; i++) {
-        town.guards[i].reserved = vanish(&town.guards[i].fake);
+        town.guards[i].reserved = fake_vanish(&town.guards[i].fake);
         RIG_UNTIL(town.loop, town.guards[i].fake.open == 0);
     }
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     promote(&town, 1);
     elect(&town, 1, SENTINELS);
     for (int i = 0; i < SENTINELS; i++)
         fake_listen(&town.guards[i].fake, town.guards[i].fake.port);
     RIG_UNTIL(town.loop, town.houses[0].fake.open == 0);
-    expect_from(&town, "INCR foo", "1");
+    rig_expect(town.loop, town.redis, "INCR foo", "1");
     close_town(&town);
 }
 
@@ -415,12 +386,13 @@ static void test_nobody_is_there(void **state) {
     call_t call;
     build(&town);
     for (int i = 0; i < SENTINELS; i++)
-        town.guards[i].reserved = vanish(&town.guards[i].fake);
+        town.guards[i].reserved = fake_vanish(&town.guards[i].fake);
     connect_as(&town, "", NULL);
-    run(&town, &call, "INCR foo");
+    rig_run(town.loop, town.redis, &call, "INCR foo");
     assert_int_equal(call.command.err, ERR_UNAVAILABLE);
     fake_listen(&town.guards[1].fake, town.guards[1].fake.port);
-    await(&town, "0"); /* one is enough */
+    rig_await(town.loop, town.redis, &call, "INCR foo", 0);
+    assert_string_equal(call.text, "0"); /* one is enough */
     close_town(&town);
 }
 
@@ -431,13 +403,13 @@ static void test_a_sentinel_that_hangs(void **state) {
     build(&town);
     town.guards[0].silent = true;
     connect_as(&town, "", NULL);
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     RIG_UNTIL(town.loop, town.guards[1].subscribed && town.guards[2].subscribed);
     promote(&town, 1);
     elect(&town, 1, SENTINELS);
     publish(&town.guards[1]);
     RIG_UNTIL(town.loop, town.houses[0].fake.open == 0);
-    expect_from(&town, "INCR foo", "1");
+    rig_expect(town.loop, town.redis, "INCR foo", "1");
     close_town(&town);
 }
 
@@ -456,32 +428,8 @@ static void test_an_unknown_name(void **state) {
     assert_int_equal(call.command.err, ERR_TIMEOUT);
     for (int i = 0; i < SENTINELS; i++)
         town.guards[i].clueless = false;
-    expect_from(&town, "INCR foo", "0");
+    rig_expect(town.loop, town.redis, "INCR foo", "0");
     close_town(&town);
-}
-
-static void read_foo(town_t *town, call_t *call) {
-    rig_prepare(call, "GET foo");
-    call->command.replica = true;
-    assert_int_equal(redis_submit(town->redis, &call->command), 0);
-    RIG_UNTIL(town->loop, call->done);
-    assert_int_equal(call->command.err, 0);
-}
-
-static void read_from(town_t *town, const char *house) {
-    call_t call;
-    read_foo(town, &call);
-    assert_string_equal(call.text, house);
-}
-
-/* Until it is connected, the master answers. */
-static void await_reader(town_t *town) {
-    uint64_t end = uv_hrtime() + RIG_PATIENCE_S * UINT64_C(1000000000);
-    call_t call;
-    do
-        read_foo(town, &call);
-    while (strcmp(call.text, "2") != 0 && uv_hrtime() < end);
-    assert_string_equal(call.text, "2");
 }
 
 static void test_replicas(void **state) {
@@ -490,17 +438,17 @@ static void test_replicas(void **state) {
     build(&town);
     town.listed = 2;
     connect_as(&town, "?replicas=yes", NULL);
-    expect_from(&town, "GET foo", "0");
-    await_reader(&town);
-    expect_from(&town, "GET foo", "0");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
+    rig_await_read(town.loop, town.redis, "GET foo", "2");
+    rig_expect(town.loop, town.redis, "GET foo", "0");
     town.houses[2].loading = 1;
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET foo", "0");
     /* The Sentinels say that it is down. */
     for (int i = 0; i < SENTINELS; i++)
         town.guards[i].bad_replica = true;
     publish(&town.guards[0]);
     RIG_UNTIL(town.loop, town.houses[2].fake.open == 0);
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET foo", "0");
     close_town(&town);
 }
 
@@ -509,11 +457,11 @@ static void test_a_url_for_reading(void **state) {
     town_t town;
     build(&town);
     connect_as(&town, "", town.houses[2].fake.url);
-    expect_from(&town, "GET foo", "0");
-    await_reader(&town);
-    town.houses[2].reserved = vanish(&town.houses[2].fake);
+    rig_expect(town.loop, town.redis, "GET foo", "0");
+    rig_await_read(town.loop, town.redis, "GET foo", "2");
+    town.houses[2].reserved = fake_vanish(&town.houses[2].fake);
     RIG_UNTIL(town.loop, town.houses[2].fake.open == 0);
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET foo", "0");
     close_town(&town);
 }
 

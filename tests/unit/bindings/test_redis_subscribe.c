@@ -4,22 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "bindings/redis_rig.h"
-
-static server_t server;
-
-static int start_server(void **state) {
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    server_start(&server);
-    return 0;
-}
-
-static int stop_server(void **state) {
-    (void)state;
-    server_stop(&server);
-    return 0;
-}
+#include "bindings/redis_server.h"
 
 typedef struct ear {
     redis_subscription_t subscription;
@@ -230,5 +215,5 @@ int main(void) {
         cmocka_unit_test(test_a_mute_server),
         cmocka_unit_test(test_a_refusal_is_not_for_ever),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, redis_server_start, redis_server_stop);
 }

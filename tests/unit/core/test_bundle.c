@@ -6,22 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/err.h"
-#include "core/folder.h"
+#include "core/own_folder.h"
 #include "loader.h"
 
-static char folder[256], why[1000];
-
-static int set_up(void **state) {
-    (void)state;
-    folder_create(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    folder_destroy(folder);
-    return 0;
-}
+static char why[1000];
 
 static int read_text(const char *text, bundle_t **out) {
     char path[512];
@@ -157,7 +145,7 @@ static void the_end_of_the_loader_answers_everybody(void **state) {
     loop_delete(loop);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, own_folder_create, own_folder_destroy)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -6,9 +6,8 @@
 #include <cmocka.h>
 #include "base/err.h"
 #include "config.h"
-#include "core/folder.h"
+#include "core/own_folder.h"
 
-static char folder[256];
 static char why[400];
 
 static int set_up(void **state) {
@@ -17,12 +16,6 @@ static int set_up(void **state) {
     unsetenv("PERIGEE_PORT");
     unsetenv("PERIGEE_CONFIG");
     unsetenv("PERIGEE_DEMO_KEYS");
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    folder_destroy(folder);
     return 0;
 }
 
@@ -204,19 +197,22 @@ static void a_wrong_proxy_is_named(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_wrong_proxy_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(defaults_are_documented_ones, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(file_has_comments_spaces_and_crlf, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_key_is_named_with_its_line, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_values_are_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_long_text_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(environment_wins_over_file, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_variable_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(file_that_was_asked_for_must_exist, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(json_carries_every_setting, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(broken_json_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_key_prints_as_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(secrets_are_not_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wrong_proxy_is_named, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(defaults_are_documented_ones, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(
+            file_has_comments_spaces_and_crlf, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(
+            wrong_key_is_named_with_its_line, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(wrong_values_are_named, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(too_long_text_is_refused, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(environment_wins_over_file, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(wrong_variable_is_named, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(
+            file_that_was_asked_for_must_exist, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(json_carries_every_setting, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(broken_json_is_refused, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(one_key_prints_as_text, set_up, own_folder_destroy),
+        cmocka_unit_test_setup_teardown(secrets_are_not_shown, set_up, own_folder_destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/err.h"
-#include "core/folder.h"
+#include "core/own_folder.h"
 #include "snapshot.h"
 
-static char folder[256];
 static char why[700];
 
 static int set_up(void **state) {
@@ -17,12 +16,6 @@ static int set_up(void **state) {
     folder_mkdir(folder, "api");
     folder_write(folder, "main.lua", "return {}");
     folder_write(folder, "api/products.lua", "return 1");
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    folder_destroy(folder);
     return 0;
 }
 
@@ -118,7 +111,7 @@ static void folders_that_loop_are_refused(void **state) {
     assert_int_equal(snapshot_take(&snapshot, folder, why, sizeof(why)), ERR_TOO_LARGE);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, own_folder_destroy)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

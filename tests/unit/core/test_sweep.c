@@ -4,12 +4,9 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "core/folder.h"
-#include "core/seen.h"
+#include "core/sources_rig.h"
 #include "sweep.h"
 
-static char folder[256], scripts[512], tenants[512];
-static seen_t seen;
 static sweep_t *sweep;
 
 static const seen_t *look(void) {
@@ -20,15 +17,8 @@ static const seen_t *look(void) {
 
 static int set_up(void **state) {
     (void)state;
-    folder_create(folder);
-    folder_mkdir(folder, "scripts");
-    folder_mkdir(folder, "scripts/api");
+    sources_create();
     folder_write(folder, "scripts/api/a.lua", "return 1");
-    folder_mkdir(folder, "tenants");
-    folder_mkdir(folder, "tenants/acme");
-    folder_path(scripts, folder, "scripts");
-    folder_path(tenants, folder, "tenants");
-    seen_clear(&seen);
     sweep = sweep_new(scripts, tenants, seen_note, &seen);
     assert_non_null(sweep);
     return 0;

@@ -4,12 +4,9 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "core/folder.h"
-#include "core/seen.h"
+#include "core/sources_rig.h"
 #include "watch.h"
 
-static char folder[256], scripts[512], tenants[512];
-static seen_t seen;
 static watch_t *watch;
 
 /* inotify queues an event before the call that causes it returns, so what has been done has also been seen. */
@@ -20,14 +17,7 @@ static const seen_t *look(void) {
 
 static int set_up(void **state) {
     (void)state;
-    folder_create(folder);
-    folder_mkdir(folder, "scripts");
-    folder_mkdir(folder, "scripts/api");
-    folder_mkdir(folder, "tenants");
-    folder_mkdir(folder, "tenants/acme");
-    folder_path(scripts, folder, "scripts");
-    folder_path(tenants, folder, "tenants");
-    seen_clear(&seen);
+    sources_create();
     watch = watch_new(scripts, tenants, seen_note, &seen);
     assert_non_null(watch);
     return 0;
