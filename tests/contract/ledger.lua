@@ -292,7 +292,7 @@ test("an expired key is swept an hour later", function(t, store)
     end
   end
   local long, brief = expire(61), expire(59)
-  until_so(t, "it is swept", function()
+  t.until_so("it is swept", function()
     t.works(store.sweep())
     return not long()
   end)
@@ -436,7 +436,7 @@ test("a checkout that came to nothing is swept after a month, and no other", fun
   end
   for _, state in ipairs { "charging", "awaiting_action", "paid", "done" } do add(staying, 400, state) end
   -- Another run of these tests on the same data may have taken one over in between.
-  until_so(t, "they are swept", function()
+  t.until_so("they are swept", function()
     t.works(store.sweep())
     local left = 0
     for _, id in ipairs(going) do left = left + age(tenant, id, 31) end
@@ -601,7 +601,7 @@ test("who follows the audit trail loses nothing, however long a record's transac
       end)
     end,
     function()
-      until_so(t, "the later one is there", function() return began end)
+      t.until_so("the later one is there", function() return began end)
       follow()
     end,
   }) do t.ok(result.ok, tostring(result.traceback)) end

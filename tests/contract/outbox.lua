@@ -62,7 +62,7 @@ test("only what was tried counts as a try", function(t, store)
   local tenant, key, name = t.uuid(), "k" .. t.uuid(), "w" .. t.uuid()
   for n = 1, 3 do t.works(store.outbox_add(tenant, entry(key, n))) end
   local function take_all()
-    return until_so(t, "they come", function()
+    return t.until_so("they come", function()
       local taken = take_own(t, store, name, tenant, { limit = 1000, lease_ms = LEASE })
       return #taken > 0 and taken
     end)

@@ -6,11 +6,10 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import engines, postgres  # noqa: E402 pylint: disable=wrong-import-position
+from lib.server import BINARY, PATIENT, ROOT, overrides  # noqa: E402 pylint: disable=wrong-import-position
 
-PROGRAM = os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee"))
 DEADLINE_S = 300
 
 
@@ -25,9 +24,9 @@ ALONE = ["queue", "outbox"]
 
 
 def start(folder, roles, settings):
-    return subprocess.Popen([PROGRAM, "script", os.path.join("tests", "contract", "run.lua"), *roles], cwd=ROOT,
+    return subprocess.Popen([BINARY, "script", os.path.join("tests", "contract", "run.lua"), *roles], cwd=ROOT,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=dict(os.environ, PERIGEE_DATA=folder, PERIGEE_TENANT_SHARE_PERCENT="100", **settings))
+                            env={**os.environ, **overrides(**PATIENT, data=folder, tenant_share_percent=100), **settings})
 
 
 def finish(process):
@@ -80,8 +79,8 @@ class Report:
 
 def migrate(report, settings):
     """Brings the schema up; a failure is reported."""
-    outcome = finish(subprocess.Popen([PROGRAM, "migrate"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      env=dict(os.environ, **settings)))
+    outcome = finish(subprocess.Popen([BINARY, "migrate"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      env={**os.environ, **overrides(**PATIENT), **settings}))
     report.line(outcome[0] == 0, "postgres: perigee migrate")
     if outcome[0] != 0:
         print("# " + outcome[2].replace("\n", "\n# "))

@@ -5,6 +5,7 @@ import os
 import shutil
 import uuid
 
+from lib import server
 from lib.fault_case import RECOVERY_S, FaultCase, new_name
 from lib.on_engine import ByProxy, migrate
 from lib.payers import Payers
@@ -18,7 +19,7 @@ CONNECT_MS, QUERY_MS, REQUEST_MS, STUCK_MS = 1000, 1000, 6000, 6000
 # Connections of one worker at most: shared ones, the pool, the one that listens, and one to cancel by.
 CONNECTIONS = 2 + 8 + 1 + 1
 # Of tests in which nothing is to be refused, however slow the machine.
-PATIENT = {"postgres_connect_ms": 20000, "postgres_query_ms": 20000, "request_ms": 60000, "stuck_ms": 30000}
+PATIENT = {**server.PATIENT, "request_ms": 60000, "stuck_ms": 30000}
 # The probe's routes, as lines of main.lua.
 ROUTES = """    ["POST /api/probe/pay"] = { run = require("api.probe").pay, idempotent = "required" },
     ["GET /api/probe/paid/:order"] = require("api.probe").paid,

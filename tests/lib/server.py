@@ -12,6 +12,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.path.abspath(os.environ.get("PERIGEE_BIN", os.path.join(ROOT, "build", "perigee")))
 # Ceilings, not expectations: a busy machine under sanitizers stays far below.
 START_S, STOP_S = 120, 120
+# A busy machine under sanitizers is slow, and no test's subject: those that ask for the limits set their own.
+PATIENT = {"redis_connect_ms": 20000, "redis_command_ms": 20000,
+           "postgres_connect_ms": 20000, "postgres_query_ms": 20000}
+
+
+def overrides(**settings):
+    """Settings as the environment's variables."""
+    return {"PERIGEE_" + key.upper(): str(value) for key, value in settings.items()}
 
 
 def free_port():
@@ -60,10 +68,7 @@ class Server:
         self.tenants = tenants or self.copy("tenants")
         self.scripts = scripts or self.copy("scripts")
         self.port = settings.pop("port", None) or free_port()
-        # A busy machine under sanitizers is slow, and no test's subject: those that ask for the limits set their own.
-        self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000,
-                         "redis_connect_ms": 20000, "redis_command_ms": 20000,
-                         "postgres_connect_ms": 20000, "postgres_query_ms": 20000, **settings}
+        self.settings = {"request_ms": 60000, "stuck_ms": 30000, "hold_ms": 10000, **PATIENT, **settings}
         if os.environ.get("PERIGEE_SANITIZED"):
             # AddressSanitizer keeps what is freed: a trial of many editions would run out of its address space.
             self.settings.setdefault("trial_memory_bytes", 4 * 1024**3)
@@ -79,8 +84,7 @@ class Server:
         env = {key: value for key, value in os.environ.items() if not key.startswith("PERIGEE_")}
         env.update(PERIGEE_PORT=str(self.port), PERIGEE_DATA=self.data, PERIGEE_TENANTS=self.tenants,
                    PERIGEE_SCRIPTS=self.scripts)
-        for key, value in self.settings.items():
-            env["PERIGEE_" + key.upper()] = str(value)
+        env.update(overrides(**self.settings))
         return env
 
     def command(self, *arguments):

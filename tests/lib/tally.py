@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from lib.resp import RespError
-from lib.server import BINARY, ROOT, eventually
+from lib.server import BINARY, ROOT, eventually, overrides
 
 COUNTERS = 12
 # A ceiling: elections on a busy machine, under sanitizers.
@@ -30,7 +30,7 @@ class Tally:
         # Long enough for any machine: what is reported here was refused or lost its connection.
         settings = {"redis_url": url, "redis_command_ms": 60000, "redis_connect_ms": 60000, "data": self.folder,
                     **settings}
-        env.update({"PERIGEE_" + key.upper(): str(value) for key, value in settings.items()})
+        env.update(overrides(**settings))
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
             command = [BINARY, "script", "tests/lib/tally.lua", self.prefix, str(COUNTERS)]

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.case import main  # noqa: E402
 from lib.engines import make_certificates, steady_port  # noqa: E402
 from lib.postgres import ROLE, Bouncer, Replicated, Single  # noqa: E402
-from lib.server import BINARY, ROOT  # noqa: E402
+from lib.server import BINARY, PATIENT, ROOT, overrides  # noqa: E402
 
 SSL = "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"
 
@@ -34,7 +34,7 @@ class Way(unittest.TestCase):
     def ask(self, url, sql, *columns):
         """(exit code, what it printed, errors); the password is in none of it."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("PERIGEE_")}
-        env.update(PERIGEE_POSTGRES_URL=url, PERIGEE_DATA=self.folder, **self.variables)
+        env.update(overrides(**PATIENT, postgres_url=url, data=self.folder), **self.variables)
         done = subprocess.run([BINARY, "script", "tests/lib/pg_ask.lua", sql, *columns], cwd=ROOT, env=env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
         for text in (done.stdout, done.stderr):

@@ -488,9 +488,9 @@ static void test_a_new_replica(void **state) {
     town_t town;
     build(&town);
     connect_with(&town, "/?replicas=yes");
-    read_from(&town, "0");
+    rig_expect_read(town.loop, town.redis, "GET bar", "0");
     town.replica = 2;
-    await_reader(&town);
+    rig_await_read(town.loop, town.redis, "GET bar", "2");
     close_town(&town);
 }
 
