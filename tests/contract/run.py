@@ -24,9 +24,9 @@ ALONE = ["queue", "outbox"]
 
 
 def start(folder, roles, settings):
+    env = {**os.environ, **overrides(**PATIENT, data=folder, tenant_share_percent=100), **settings}
     return subprocess.Popen([BINARY, "script", os.path.join("tests", "contract", "run.lua"), *roles], cwd=ROOT,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, **overrides(**PATIENT, data=folder, tenant_share_percent=100), **settings})
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
 
 
 def finish(process):
