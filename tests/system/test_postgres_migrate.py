@@ -89,7 +89,7 @@ class Migrate(OnServer):
         self.assertEqual(self.names(), ["0001_ledger", "0002_half", "0003_after"])
 
     def test_several_nodes_at_once_carry_each_file_out_once(self):
-        self.write("0002_slow", "create table slow (n int); select pg_sleep(1); insert into slow values (1)")
+        self.write("0002_slow", "create table slow (n int); select pg_sleep(4); insert into slow values (1)")
         self.write("0003_more", "insert into slow values (2)")
         nodes = [subprocess.Popen(self.server.command("migrate"), env=self.server.environment(), text=True,
                                   cwd=self.server.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
