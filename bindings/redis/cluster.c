@@ -9,6 +9,7 @@
 #include "redis/drain.h"
 #include "redis/router.h"
 #include "redis/slots.h"
+#include "redis/subscribe.h"
 
 #define STORM_MS 250 /* at least, between two questions that redirections gave rise to */
 /* Between two questions, of which a random half is added: no redirection tells of a new replica. */
@@ -42,22 +43,28 @@ static uint64_t now_of(const cluster_t *cluster) {
     return loop_now(redis_loop(cluster->redis));
 }
 
+static void on_node(void *data, redis_node_t *node, bool up);
+
 static redis_node_t *connect_to(
-    const cluster_t *cluster, const redis_endpoint_t *at, const redis_access_t *access, int links) {
-    redis_node_options_t options = {
-        .redis = cluster->redis, .at = *at, .access = access, .links = links};
+    cluster_t *cluster, const redis_endpoint_t *at, const redis_access_t *access, int links) {
+    redis_node_options_t options = {.redis = cluster->redis,
+        .at = *at,
+        .access = access,
+        .links = links,
+        .changed = on_node,
+        .data = cluster};
     return redis_node_new(&options);
 }
 
 /* NULL: no memory. */
-static redis_node_t *link_of(const cluster_t *cluster, redis_member_t *member) {
+static redis_node_t *link_of(cluster_t *cluster, redis_member_t *member) {
     if (!member->link)
         member->link = connect_to(
             cluster, &member->at, redis_main_access(cluster->redis), redis_links(cluster->redis));
     return member->link;
 }
 
-static redis_node_t *reader_of(const cluster_t *cluster, redis_member_t *member) {
+static redis_node_t *reader_of(cluster_t *cluster, redis_member_t *member) {
     if (!member->reader)
         member->reader =
             connect_to(cluster, &member->at, &cluster->reading, redis_links(cluster->redis));
@@ -139,7 +146,7 @@ static void tidy(cluster_t *cluster) {
         }
         take_away(cluster, &member->link);
         if (member->listed) continue;
-        redis_left(cluster->redis, &member->at);
+        redis_subscriber_left(cluster->redis, &member->at);
         redis_slots_forget(&cluster->slots, member);
     }
 }
@@ -237,8 +244,8 @@ static bool is_seed(const cluster_t *cluster, const redis_node_t *node) {
     return false;
 }
 
-static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
-    cluster_t *cluster = (cluster_t *)router;
+static void on_node(void *data, redis_node_t *node, bool up) {
+    cluster_t *cluster = data;
     if (!up) {
         cluster->doubted = true;
         if (cluster->known)
@@ -273,7 +280,7 @@ static redis_shard_t *any_shard(cluster_t *cluster) {
 }
 
 /* The next replica that answers, or NULL. */
-static redis_node_t *next_reader(const cluster_t *cluster, redis_shard_t *shard) {
+static redis_node_t *next_reader(cluster_t *cluster, redis_shard_t *shard) {
     for (int i = 0; i < shard->replica_count; i++) {
         shard->turn = (shard->turn + 1) % shard->replica_count;
         redis_node_t *reader = reader_of(cluster, shard->replicas[shard->turn]);
@@ -354,8 +361,8 @@ redis_router_t *redis_cluster_new(redis_t *redis, char *why, size_t size) {
     snprintf(why, size, "%s", err_text(ERR_NO_MEMORY));
     if (!cluster) return NULL;
     cluster->redis = redis;
-    cluster->router = (redis_router_t){
-        .pick = pick, .on_error = on_error, .on_node = on_node, .up = up, .close = close_cluster};
+    cluster->router =
+        (redis_router_t){.pick = pick, .on_error = on_error, .up = up, .close = close_cluster};
     cluster->reading = *redis_main_access(redis);
     cluster->reading.readonly = true;
     redis_slots_create(&cluster->slots);

@@ -1,7 +1,21 @@
 /* greet.h: what is said first on a connection: who we are, which protocol, which database. */
 #ifndef PERIGEE_REDIS_GREET_H
 #define PERIGEE_REDIS_GREET_H
-#include "redis/link.h"
+#include <openssl/types.h>
+#include "redis/redis.h"
+
+/* How a server is spoken to; outlives its links. */
+typedef struct redis_access {
+    const char *user,
+        *password; /* empty: none; the password without a user is the default user's */
+    int db;
+    size_t reply_max;     /* bytes that one reply may take; 0: any */
+    SSL_CTX *tls;         /* NULL: none */
+    const char *tls_name; /* in the certificate; empty: the host's */
+    bool resp2;           /* do not ask for RESP3 */
+    bool readonly;        /* send READONLY, as a Cluster's replicas need it */
+    bool master;          /* ask for the ROLE, and refuse what is no master */
+} redis_access_t;
 
 #define REDIS_GREET_MAX 6
 

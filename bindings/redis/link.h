@@ -1,22 +1,9 @@
 /* link.h: one pipelined connection, from dialling to its end; it does not come back, a new one takes its place. */
 #ifndef PERIGEE_REDIS_LINK_H
 #define PERIGEE_REDIS_LINK_H
-#include <openssl/types.h>
+#include "redis/greet.h"
 #include "redis/redis.h"
 #include "redis/url.h"
-
-/* How a server is spoken to; outlives its links. */
-typedef struct redis_access {
-    const char *user,
-        *password; /* empty: none; the password without a user is the default user's */
-    int db;
-    size_t reply_max;     /* bytes that one reply may take; 0: any */
-    SSL_CTX *tls;         /* NULL: none */
-    const char *tls_name; /* in the certificate; empty: the host's */
-    bool resp2;           /* do not ask for RESP3 */
-    bool readonly;        /* send READONLY, as a Cluster's replicas need it */
-    bool master;          /* ask for the ROLE, and refuse what is no master */
-} redis_access_t;
 
 typedef struct link link_t;
 

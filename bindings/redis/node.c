@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/lanes.h"
 #include "base/log.h"
-#include "redis/router.h"
+#include "redis/command.h"
 
 struct redis_node {
     redis_node_options_t options;
@@ -59,6 +59,11 @@ static redis_node_t *node_of(const lane_t *lane) {
     return LIST_OWNER(lane->lanes, redis_node_t, lanes);
 }
 
+/* May delete the node. */
+static void report(redis_node_t *node, bool up) {
+    if (node->options.changed) node->options.changed(node->options.data, node, up);
+}
+
 static void *open_link(lane_t *lane) {
     redis_node_t *node = node_of(lane);
     link_options_t options = {.loop = loop_of(node),
@@ -89,7 +94,7 @@ static void on_up(void *data, link_t *link) {
         send_on(node, link, LIST_OWNER(item, redis_command_t, node));
     if (!first) return;
     tell(node, "redis_up", LOG_INFO, NULL);
-    redis_on_node(node->options.redis, node, true); /* may delete the node */
+    report(node, true);
 }
 
 static void on_down(void *data, link_t *link, const char *detail) {
@@ -99,7 +104,7 @@ static void on_down(void *data, link_t *link, const char *detail) {
     if (node->lanes.failed) refuse_waiting(node, detail);
     if (news == LANES_SAME) return;
     tell(node, news == LANES_LOST ? "redis_lost" : "redis_down", LOG_WARN, detail);
-    redis_on_node(node->options.redis, node, false); /* may delete the node */
+    report(node, false);
 }
 
 static const link_events_t EVENTS = {.up = on_up, .down = on_down};

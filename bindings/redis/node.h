@@ -10,6 +10,10 @@ typedef struct redis_node_options {
     redis_endpoint_t at;
     const redis_access_t *access;
     int links; /* 1..LANES_MOST */
+    /* It was connected, or the last of its links was lost or could not be opened; may delete the node. NULL: nobody
+       cares. */
+    void (*changed)(void *data, redis_node_t *node, bool up);
+    void *data;
 } redis_node_options_t;
 
 /* Starts to connect and goes on for ever, with pauses that double up to a second, jittered. NULL: no memory. */

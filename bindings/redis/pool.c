@@ -1,8 +1,9 @@
 /* pool.c: connections of one's own to the servers of a client, and what a holder leaves open on them. */
 #include <stdlib.h>
 #include "base/err.h"
-#include "redis/client.h"
+#include "redis/command.h"
 #include "redis/refuse.h"
+#include "redis/router.h"
 
 #define WAITING_PER_CONNECTION 4 /* bounds the queue of leases */
 

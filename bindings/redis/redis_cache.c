@@ -1,6 +1,6 @@
 /* redis_cache.c: the table of the cache role's operations on Redis. */
 #include "redis/redis_cache.h"
-#include "redis/client.h"
+#include "redis/command.h"
 #include "redis/redis_cart.h"
 #include "redis/redis_gate.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "base/arena.h"
 #include "base/err.h"
-#include "redis/router.h"
+#include "redis/command.h"
 #include "redis/script.h"
 
 /* The bucket of base/rate.c, on the server and by the server's clock: the String is the time at which it is full again.

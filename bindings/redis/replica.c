@@ -1,6 +1,6 @@
 /* replica.c: the replicas of one master that are read from, in turn. */
 #include "redis/replica.h"
-#include "redis/router.h"
+#include "redis/command.h"
 
 void redis_replicas_create(redis_replicas_t *replicas, redis_t *redis, const redis_access_t *access,
     redis_drain_t *drain) {

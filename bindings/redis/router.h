@@ -1,6 +1,7 @@
 /* router.h: which node answers for a key; one server, a Cluster and a Sentinel group each fill this table. */
 #ifndef PERIGEE_REDIS_ROUTER_H
 #define PERIGEE_REDIS_ROUTER_H
+#include "redis/command.h"
 #include "redis/node.h"
 
 #define REDIS_HOPS_MAX 5
@@ -17,7 +18,6 @@ typedef struct redis_redirect {
     uint64_t after_ms;
 } redis_redirect_t;
 
-typedef struct redis_router redis_router_t;
 struct redis_router {
     /* The node for a key (empty: any). NULL: not known yet; the command waits, until redis_rerouted or its deadline. */
     redis_node_t *(*pick)(redis_router_t *router, span_t key, bool replica);
@@ -26,24 +26,11 @@ struct redis_router {
        leased connection, whose error is passed whatever the verdict. */
     redis_redirect_t (*on_error)(
         redis_router_t *router, redis_node_t *from, redis_command_t *command);
-    /* A node was connected, or the last of its links was lost or could not be opened. */
-    void (*on_node)(redis_router_t *router, redis_node_t *node, bool up);
     bool (*up)(const redis_router_t *router);
     void (*close)(
         redis_router_t *router); /* deletes its nodes and itself; the loop is at its end */
 };
 
-/* What routers use of the client. */
-loop_t *redis_loop(const redis_t *redis);
-uint64_t redis_connect_ms(const redis_t *redis);
-uint64_t redis_command_ms(const redis_t *redis);
-int redis_links(const redis_t *redis); /* shared links per node, for redis_node_options */
-const redis_url_t *redis_url(const redis_t *redis);
-const redis_url_t *redis_read_url(const redis_t *redis); /* NULL: none */
-/* How the URL's servers are spoken to. A router copies it to change something (readonly). */
-const redis_access_t *redis_main_access(const redis_t *redis);
-const redis_access_t *redis_read_access(const redis_t *redis);
-const redis_access_t *redis_sentinel_access(const redis_t *redis);
 /* A router's own command to one node: no refusals, no redirections, not counted against the bound; command->done comes
    on a later turn as for redis_submit. */
 void redis_ask(redis_t *redis, redis_node_t *node, redis_command_t *command);
@@ -51,16 +38,7 @@ void redis_ask(redis_t *redis, redis_node_t *node, redis_command_t *command);
    has become a replica to the next one; otherwise it is sent again if it is repeatable. All but the first after a pause
    that doubles, as long as there is time: the refusal is a better answer than none. */
 redis_redirect_t redis_later(const redis_command_t *command);
-/* The router knows more now: commands that waited for it are routed again. On a later turn. */
-void redis_rerouted(redis_t *redis);
-/* A server does not belong to the group any more: connections that do not come from nodes leave it, as it may pass on
-   nothing of what is published. */
-void redis_left(redis_t *redis, const redis_endpoint_t *at);
-/* Nodes call this. */
-void redis_on_node(redis_t *redis, redis_node_t *node, bool up);
-
-/* The one the URL asks for, and the kinds there are; NULL with a sentence in why. */
-redis_router_t *redis_router_new(redis_t *redis, char *why, size_t size);
+/* The kinds there are; NULL with a sentence in why. */
 redis_router_t *redis_single_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_cluster_new(redis_t *redis, char *why, size_t size);
 redis_router_t *redis_sentinel_new(redis_t *redis, char *why, size_t size);

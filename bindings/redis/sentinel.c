@@ -9,6 +9,7 @@
 #include "redis/drain.h"
 #include "redis/replica.h"
 #include "redis/router.h"
+#include "redis/subscribe.h"
 #include "redis/watch.h"
 
 #define REPLICAS_MS 10000 /* how old the list of replicas may be */
@@ -115,14 +116,18 @@ static void leave_master(group_t *group) {
     redis_endpoint_t at = *redis_node_at(group->master);
     redis_drain_add(&group->drain, group->master);
     group->master = NULL;
-    redis_left(group->redis, &at);
+    redis_subscriber_left(group->redis, &at);
 }
+
+static void on_node(void *data, redis_node_t *node, bool up);
 
 static void follow(group_t *group, const claim_t *claim) {
     redis_node_options_t options = {.redis = group->redis,
         .at = claim->at,
         .access = &group->access,
-        .links = redis_links(group->redis)};
+        .links = redis_links(group->redis),
+        .changed = on_node,
+        .data = group};
     bool same = redis_endpoint_eq(&group->claim.at, &claim->at) && group->master;
     redis_node_t *master = same ? group->master : redis_node_new(&options);
     if (!master) return;
@@ -262,8 +267,8 @@ static bool is_voice(const group_t *group, const redis_node_t *node) {
     return false;
 }
 
-static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
-    group_t *group = (group_t *)router;
+static void on_node(void *data, redis_node_t *node, bool up) {
+    group_t *group = data;
     if (node == group->master && up) {
         group->backoff = (backoff_t){0};
         redis_rerouted(group->redis);
@@ -329,7 +334,12 @@ static void close_group(redis_router_t *router) {
 static bool add_voice(group_t *group, const redis_endpoint_t *at) {
     voice_t *voice = &group->voices[group->count];
     const redis_access_t *access = redis_sentinel_access(group->redis);
-    redis_node_options_t options = {.redis = group->redis, .at = *at, .access = access, .links = 1};
+    redis_node_options_t options = {.redis = group->redis,
+        .at = *at,
+        .access = access,
+        .links = 1,
+        .changed = on_node,
+        .data = group};
     voice->group = group;
     voice->node = redis_node_new(&options);
     if (!voice->node) return false;
@@ -362,8 +372,8 @@ redis_router_t *redis_sentinel_new(redis_t *redis, char *why, size_t size) {
     snprintf(why, size, "%s", err_text(ERR_NO_MEMORY));
     if (!group) return NULL;
     group->redis = redis;
-    group->router = (redis_router_t){
-        .pick = pick, .on_error = on_error, .on_node = on_node, .up = up, .close = close_group};
+    group->router =
+        (redis_router_t){.pick = pick, .on_error = on_error, .up = up, .close = close_group};
     prepare(group);
     for (size_t i = 0; i < url->count && group->nowhere; i++)
         if (!add_voice(group, &url->at[i])) break;

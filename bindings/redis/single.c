@@ -25,8 +25,8 @@ static redis_redirect_t on_error(
     return (redis_redirect_t){.verdict = from == single->reader ? REDIS_AGAIN : REDIS_PASS};
 }
 
-static void on_node(redis_router_t *router, redis_node_t *node, bool up) {
-    single_t *single = (single_t *)router;
+static void on_node(void *data, redis_node_t *node, bool up) {
+    single_t *single = data;
     (void)node;
     if (up) redis_rerouted(single->redis);
 }
@@ -43,9 +43,13 @@ static void close_single(redis_router_t *router) {
 }
 
 static redis_node_t *connect_to(
-    redis_t *redis, const redis_url_t *url, const redis_access_t *access) {
-    redis_node_options_t options = {
-        .redis = redis, .at = url->at[0], .access = access, .links = redis_links(redis)};
+    single_t *single, const redis_url_t *url, const redis_access_t *access) {
+    redis_node_options_t options = {.redis = single->redis,
+        .at = url->at[0],
+        .access = access,
+        .links = redis_links(single->redis),
+        .changed = on_node,
+        .data = single};
     return redis_node_new(&options);
 }
 
@@ -55,10 +59,10 @@ redis_router_t *redis_single_new(redis_t *redis, char *why, size_t size) {
     snprintf(why, size, "out of memory");
     if (!single) return NULL;
     single->redis = redis;
-    single->router = (redis_router_t){
-        .pick = pick, .on_error = on_error, .on_node = on_node, .up = up, .close = close_single};
-    single->node = connect_to(redis, redis_url(redis), redis_main_access(redis));
-    if (read) single->reader = connect_to(redis, read, redis_read_access(redis));
+    single->router =
+        (redis_router_t){.pick = pick, .on_error = on_error, .up = up, .close = close_single};
+    single->node = connect_to(single, redis_url(redis), redis_main_access(redis));
+    if (read) single->reader = connect_to(single, read, redis_read_access(redis));
     if (single->node && (single->reader || !read)) return &single->router;
     close_single(&single->router);
     return NULL;

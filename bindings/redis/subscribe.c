@@ -3,7 +3,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/backoff.h"
-#include "redis/client.h"
+#include "redis/router.h"
+#include "redis/subscribe.h"
 
 #define PING_MS 2000 /* silence since the last one means that the connection is dead */
 /* Then once more, for what lies here unread: perhaps it was this process that stood still. */
@@ -210,8 +211,10 @@ static void on_ping(deadline_t *deadline) {
     deadline_set(loop_of(subscriber), deadline, loop_now(loop_of(subscriber)) + PING_MS);
 }
 
-void redis_subscriber_leave(redis_subscriber_t *subscriber, const redis_endpoint_t *at) {
-    if (!subscriber->link || !redis_endpoint_eq(link_at(subscriber->link), at)) return;
+void redis_subscriber_left(redis_t *redis, const redis_endpoint_t *at) {
+    redis_subscriber_t *subscriber = redis->subscriber;
+    bool there = subscriber && subscriber->link && redis_endpoint_eq(link_at(subscriber->link), at);
+    if (!there) return;
     link_close(subscriber->link);
     lost(subscriber);
 }
