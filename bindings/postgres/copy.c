@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/err.h"
-#include "postgres/client.h"
+#include "postgres/query.h"
 #include "postgres/fault.h"
 #include "postgres/verb.h"
 

@@ -1,12 +1,7 @@
 /* errand.c: a slow query on a lease of its own, so that nothing waits behind it. */
 #include <stdlib.h>
 #include "base/err.h"
-#include "postgres/client.h"
-
-typedef struct postgres_errand {
-    lease_t lease;
-    postgres_query_t *query;
-} errand_t;
+#include "postgres/errand.h"
 
 static void run_it(postgres_query_t *query);
 
@@ -30,7 +25,7 @@ static void run_it(postgres_query_t *query) {
 }
 
 static void on_got(lease_t *lease) {
-    errand_t *errand = lease->data;
+    postgres_errand_t *errand = lease->data;
     postgres_query_t *query = errand->query;
     if (lease->err)
         postgres_finish_later(query, lease->err, lease->detail);
@@ -39,7 +34,7 @@ static void on_got(lease_t *lease) {
 }
 
 int postgres_errand_start(postgres_query_t *query) {
-    errand_t *errand = calloc(1, sizeof *errand);
+    postgres_errand_t *errand = calloc(1, sizeof *errand);
     if (!errand) return ERR_NO_MEMORY;
     errand->query = query;
     errand->lease = (lease_t){
@@ -52,11 +47,4 @@ int postgres_errand_start(postgres_query_t *query) {
     query->errand = errand;
     query->settle = on_settled;
     return 0;
-}
-
-void postgres_errand_end(postgres_query_t *query) {
-    errand_t *errand = query->errand;
-    query->errand = NULL;
-    lease_end(&errand->lease, true);
-    free(errand);
 }

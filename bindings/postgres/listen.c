@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "base/backoff.h"
 #include "base/err.h"
-#include "postgres/client.h"
+#include "postgres/listen.h"
 
 #define PING_MS 2000   /* silence since the last one means that the connection is dead */
 #define AT_ONCE 16     /* channels asked for in one query */

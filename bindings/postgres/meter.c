@@ -1,6 +1,6 @@
 /* meter.c: how far the replica is behind, asked each second: the primary first, so that the answer is not too small. */
 #include <stdlib.h>
-#include "postgres/client.h"
+#include "postgres/meter.h"
 
 #define EACH_MS 1000
 #define PATIENCE_MS 1000 /* for one answer */
@@ -35,7 +35,8 @@ static void ask(postgres_meter_t *meter, bool replica) {
         .count = 1,
         .deadline_ms = loop_now(postgres->ground.loop) + PATIENCE_MS,
         .done = on_answer};
-    postgres_ask(postgres, replica ? postgres->read : postgres->main, &meter->query);
+    postgres_begin(postgres, &meter->query, postgres_finish);
+    postgres_node_send(replica ? postgres->read : postgres->main, &meter->query);
 }
 
 static uint64_t number(const postgres_query_t *query, int column) {

@@ -1,7 +1,7 @@
 /* pool.c: connections of one's own to the primary, and how one is cleaned before the next holder has it. */
 #include <stdlib.h>
 #include "base/err.h"
-#include "postgres/client.h"
+#include "postgres/query.h"
 #include "postgres/verb.h"
 
 #define WAITING_PER_CONNECTION 8 /* bounds the queue of leases */

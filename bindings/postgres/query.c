@@ -20,10 +20,17 @@ void postgres_leave(postgres_t *postgres) {
     postgres_gone(postgres);
 }
 
+static void give_back(postgres_query_t *query) {
+    postgres_errand_t *errand = query->errand;
+    query->errand = NULL;
+    lease_end(&errand->lease, true);
+    free(errand);
+}
+
 /* Takes the query from wherever it is; an answer still to come finds nobody. */
 static void detach(postgres_query_t *query, bool late) {
     postgres_link_forget(query, late);
-    if (query->unhook) query->unhook(query);
+    if (query->errand) give_back(query);
     list_remove(&query->node);
     deferred_clear(&query->ended);
     deadline_clear(&query->timer);
@@ -87,7 +94,6 @@ void postgres_begin(
     query->hops = 0;
     query->to_primary = query->stray = false;
     query->errand = NULL;
-    query->unhook = NULL;
     clear_result(query);
     list_init(&query->node);
     deferred_init(&query->ended, on_ended);

@@ -3,7 +3,6 @@
 #define PERIGEE_POSTGRES_QUERY_H
 #include "postgres/node.h"
 
-typedef struct postgres_pool postgres_pool_t;
 typedef struct postgres_subscriber postgres_subscriber_t;
 typedef struct postgres_meter postgres_meter_t;
 
@@ -13,12 +12,18 @@ struct postgres {
     postgres_url_t url, read_url, listen_url;
     bool has_read_url, has_listen_url;
     postgres_node_t *main, *read;      /* read: NULL without a read_url */
-    postgres_pool_t *pool;             /* from the first lease on */
+    pool_t *pool;                      /* from the first lease on */
     postgres_subscriber_t *subscriber; /* from the first subscription on */
     postgres_meter_t *meter;           /* with a read_url */
     size_t count;                      /* queries that have not ended */
     bool closing;
 };
+
+/* The lease on which a slow query is sent: errand.c begins it, the query's end gives it back. */
+typedef struct postgres_errand {
+    lease_t lease;
+    postgres_query_t *query;
+} postgres_errand_t;
 
 /* A query's life: begun here with a floor's settle, ended here by `postgres_finish`, which calls done. */
 void postgres_begin(
@@ -35,11 +40,7 @@ int postgres_check(postgres_t *postgres, postgres_query_t *query, bool owned);
 /* It has not happened, and is to be sent again. */
 void postgres_again(postgres_query_t *query);
 
-/* pool.c: something is free or known that was not. */
-void postgres_pool_serve(postgres_pool_t *pool);
-void postgres_pool_close(postgres_pool_t *pool);
-void postgres_pool_count(const postgres_pool_t *pool, postgres_counts_t *counts);
-/* The link of a lease that may be used; NULL: it has gone, or something on it is being stopped. */
-postgres_link_t *postgres_pool_link(const postgres_lease_t *lease);
+/* pool.c: the link of a lease that may be used; NULL: it has gone, or something on it is being stopped. */
+postgres_link_t *postgres_lease_link(const lease_t *lease);
 
 #endif
