@@ -1,103 +1,74 @@
-/* array.c: reads and writes arrays: braces, quotes, backslashes and NULL. */
+/* array.c: what an array's text consists of. */
 #include "postgres/array.h"
-#include <lauxlib.h>
-#include "base/err.h"
-#include "postgres/cell.h"
-#include "postgres/mark.h"
+#include <string.h>
 
-/* Reading. The scratch, of the text's length, takes one element at a time without its escapes. */
-typedef struct reader {
-    lua_State *L;
-    Oid element;
-    const char *at, *end;
-    char *scratch;
-} reader_t;
-
-static int unreadable(reader_t *reader) {
-    return luaL_error(reader->L, "an array that cannot be read");
+static bool next_is(const array_t *array, char c) {
+    return array->at < array->end && *array->at == c;
 }
 
-static bool next_is(const reader_t *reader, char c) {
-    return reader->at < reader->end && *reader->at == c;
-}
-
-static void expect(reader_t *reader, char c) {
-    if (!next_is(reader, c)) unreadable(reader);
-    reader->at++;
+static bool take(array_t *array, char c) {
+    if (!next_is(array, c)) return false;
+    array->at++;
+    return true;
 }
 
 /* "[1:2][0:3]=" in front of an array whose lower bounds are not 1. */
-static void skip_bounds(reader_t *reader) {
-    if (!next_is(reader, '[')) return;
-    while (reader->at < reader->end && *reader->at != '=')
-        reader->at++;
-    expect(reader, '=');
+static void skip_bounds(array_t *array) {
+    if (!next_is(array, '[')) return;
+    while (array->at < array->end && *array->at != '=')
+        array->at++;
+    take(array, '=');
 }
 
-static span_t read_quoted(reader_t *reader) {
-    span_t text = {reader->scratch, 0};
-    expect(reader, '"');
-    while (reader->at < reader->end && *reader->at != '"') {
-        if (*reader->at == '\\') reader->at++;
-        if (reader->at == reader->end) break;
-        reader->scratch[text.len++] = *reader->at++;
+void array_begin(array_t *array, span_t text, char *scratch) {
+    *array = (array_t){.at = text.ptr, .end = text.ptr + text.len, .scratch = scratch};
+    skip_bounds(array);
+}
+
+static array_piece_t open_brace(array_t *array) {
+    if (array->depth == ARRAY_DEPTH || !take(array, '{')) return ARRAY_BAD;
+    array->depth++;
+    array->first = true;
+    return ARRAY_OPEN;
+}
+
+/* The scratch takes the item without its escapes. */
+static array_piece_t read_quoted(array_t *array) {
+    array->text = (span_t){array->scratch, 0};
+    array->at++;
+    while (array->at < array->end && *array->at != '"') {
+        if (*array->at == '\\') array->at++;
+        if (array->at == array->end) break;
+        array->scratch[array->text.len++] = *array->at++;
     }
-    expect(reader, '"');
-    return text;
+    return take(array, '"') ? ARRAY_ITEM : ARRAY_BAD;
 }
 
 /* A value without quotes has no escapes, since the server quotes whatever would need one. */
-static span_t read_bare(reader_t *reader) {
-    const char *start = reader->at;
-    while (reader->at < reader->end && !strchr(",{}\"", *reader->at))
-        reader->at++;
-    if (reader->at == start) unreadable(reader);
-    return (span_t){start, (size_t)(reader->at - start)};
+static array_piece_t read_bare(array_t *array) {
+    const char *start = array->at;
+    while (array->at < array->end && !strchr(",{}\"", *array->at))
+        array->at++;
+    array->text = (span_t){start, (size_t)(array->at - start)};
+    if (!array->text.len) return ARRAY_BAD;
+    return span_eq(array->text, SPAN("NULL")) ? ARRAY_NULL : ARRAY_ITEM;
 }
 
-static void push_list(reader_t *reader, int depth);
-
-static void push_item(reader_t *reader, int depth) {
-    if (next_is(reader, '{')) {
-        push_list(reader, depth + 1);
-        return;
+array_piece_t array_next(array_t *array) {
+    if (array->whole) return array->at == array->end ? ARRAY_END : ARRAY_BAD;
+    if (array->depth == 0) return open_brace(array);
+    if (take(array, '}')) {
+        array->first = false;
+        array->whole = --array->depth == 0;
+        return ARRAY_CLOSE;
     }
-    bool quoted = next_is(reader, '"');
-    span_t text = quoted ? read_quoted(reader) : read_bare(reader);
-    if (!quoted && span_eq(text, SPAN("NULL")))
-        lua_pushlightuserdata(reader->L, NULL);
-    else
-        cell_push(reader->L, reader->element, text);
+    if (!array->first && !take(array, ',')) return ARRAY_BAD;
+    array->first = false;
+    if (next_is(array, '{')) return open_brace(array);
+    return next_is(array, '"') ? read_quoted(array) : read_bare(array);
 }
 
-static void push_list(reader_t *reader, int depth) {
-    int count = 0;
-    if (depth > ARRAY_DEPTH) unreadable(reader);
-    luaL_checkstack(reader->L, 6, "an array");
-    lua_newtable(reader->L);
-    mark_set(reader->L, MARK_ARRAY);
-    expect(reader, '{');
-    while (!next_is(reader, '}')) {
-        if (count) expect(reader, ',');
-        push_item(reader, depth);
-        lua_rawseti(reader->L, -2, ++count);
-    }
-    reader->at++;
-}
-
-void array_push(lua_State *L, Oid element, span_t text) {
-    reader_t reader = {L, element, text.ptr, text.ptr + text.len, NULL};
-    luaL_checkstack(L, 4, "an array");
-    reader.scratch = lua_newuserdata(L, text.len + 1);
-    skip_bounds(&reader);
-    push_list(&reader, 1);
-    if (reader.at != reader.end) unreadable(&reader);
-    lua_replace(L, -2);
-}
-
-/* Writing */
-
-static void write_quoted(buf_t *out, span_t text) {
+void array_put(buf_t *out, span_t text) {
     buf_char(out, '"');
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] == '"' || text.ptr[i] == '\\') buf_char(out, '\\');
@@ -106,53 +77,9 @@ static void write_quoted(buf_t *out, span_t text) {
     buf_char(out, '"');
 }
 
-static void write_hex(buf_t *out, span_t bytes) {
+void array_put_bytes(buf_t *out, span_t bytes) {
     buf_text(out, "\"\\\\x");
     for (size_t i = 0; i < bytes.len; i++)
         buf_printf(out, "%02x", (unsigned char)bytes.ptr[i]);
     buf_char(out, '"');
-}
-
-/* The element on top of the stack. Its text is written on its own first, since it gets quotes and escapes. */
-static int write_scalar(lua_State *L, buf_t *out, fault_t *fault) {
-    buf_t text;
-    param_kind_t kind;
-    fault_t inner;
-    buf_create(&text);
-    int err = param_write(L, lua_gettop(L), &text, &kind, &inner);
-    if (err)
-        fault_set(fault, err, "an array with %.150s", inner.why);
-    else if (kind == PARAM_NULL)
-        buf_text(out, "NULL");
-    else if (kind == PARAM_BYTES)
-        write_hex(out, buf_view(&text));
-    else
-        write_quoted(out, buf_view(&text));
-    buf_destroy(&text);
-    return err;
-}
-
-static bool is_list(lua_State *L, int index) {
-    mark_t mark = mark_of(L, index);
-    return lua_istable(L, index) && (mark == MARK_NONE || mark == MARK_ARRAY);
-}
-
-static int write_list(lua_State *L, int index, buf_t *out, int depth, fault_t *fault) {
-    int err = 0, count = (int)lua_objlen(L, index);
-    if (depth > ARRAY_DEPTH || !lua_checkstack(L, 6))
-        return fault_set(fault, ERR_INVALID, "an array of more than %d dimensions", ARRAY_DEPTH);
-    buf_char(out, '{');
-    for (int i = 1; i <= count && !err; i++) {
-        if (i > 1) buf_char(out, ',');
-        lua_rawgeti(L, index, i);
-        err = is_list(L, -1) ? write_list(L, lua_gettop(L), out, depth + 1, fault)
-                             : write_scalar(L, out, fault);
-        lua_pop(L, 1);
-    }
-    buf_char(out, '}');
-    return err;
-}
-
-int array_write(lua_State *L, int index, buf_t *out, fault_t *fault) {
-    return write_list(L, index, out, 1, fault);
 }

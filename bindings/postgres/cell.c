@@ -5,6 +5,7 @@
 #include "lua/decimal.h"
 #include "lua/json.h"
 #include "postgres/array.h"
+#include "postgres/mark.h"
 #include "postgres/oids.h"
 
 #define WHOLE_MOST 9007199254740992 /* 2^53 */
@@ -139,10 +140,44 @@ static void push_time(lua_State *L, span_t text) {
     luaL_pushresult(&out);
 }
 
+static void push_list(lua_State *L, Oid element, array_t *array);
+
+static void push_item(lua_State *L, Oid element, array_t *array, array_piece_t piece) {
+    if (piece == ARRAY_OPEN)
+        push_list(L, element, array);
+    else if (piece == ARRAY_NULL)
+        lua_pushlightuserdata(L, NULL);
+    else if (piece == ARRAY_ITEM)
+        cell_push(L, element, array->text);
+    else
+        luaL_error(L, "an array that cannot be read");
+}
+
+/* Its brace has been opened. */
+static void push_list(lua_State *L, Oid element, array_t *array) {
+    int count = 0;
+    luaL_checkstack(L, 6, "an array");
+    lua_newtable(L);
+    mark_set(L, MARK_ARRAY);
+    for (array_piece_t piece; (piece = array_next(array)) != ARRAY_CLOSE;) {
+        push_item(L, element, array, piece);
+        lua_rawseti(L, -2, ++count);
+    }
+}
+
+static void push_array(lua_State *L, Oid element, span_t text) {
+    array_t array;
+    luaL_checkstack(L, 4, "an array");
+    array_begin(&array, text, lua_newuserdata(L, text.len + 1));
+    push_item(L, element, &array, array_next(&array));
+    if (array_next(&array) != ARRAY_END) luaL_error(L, "an array that cannot be read");
+    lua_replace(L, -2);
+}
+
 void cell_push(lua_State *L, Oid type, span_t text) {
     Oid element = oid_element(type);
     if (element) {
-        array_push(L, element, text);
+        push_array(L, element, text);
         return;
     }
     switch (type) {

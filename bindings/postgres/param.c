@@ -59,11 +59,52 @@ static int write_inner(lua_State *L, int index, mark_t mark, buf_t *out, fault_t
     return err;
 }
 
+/* The item on top of the stack. Its text is written on its own first, since it gets quotes and escapes. */
+static int write_item(lua_State *L, buf_t *out, fault_t *fault) {
+    buf_t text;
+    param_kind_t kind;
+    fault_t inner;
+    buf_create(&text);
+    int err = param_write(L, lua_gettop(L), &text, &kind, &inner);
+    if (err)
+        fault_set(fault, err, "an array with %.150s", inner.why);
+    else if (kind == PARAM_NULL)
+        buf_text(out, "NULL");
+    else if (kind == PARAM_BYTES)
+        array_put_bytes(out, buf_view(&text));
+    else
+        array_put(out, buf_view(&text));
+    buf_destroy(&text);
+    return err;
+}
+
+static bool is_list(lua_State *L, int index) {
+    mark_t mark = mark_of(L, index);
+    return lua_istable(L, index) && (mark == MARK_NONE || mark == MARK_ARRAY);
+}
+
+/* Lists inside of a list are its further dimensions. */
+static int write_list(lua_State *L, int index, buf_t *out, int depth, fault_t *fault) {
+    int err = 0, count = (int)lua_objlen(L, index);
+    if (depth > ARRAY_DEPTH || !lua_checkstack(L, 6))
+        return fault_set(fault, ERR_INVALID, "an array of more than %d dimensions", ARRAY_DEPTH);
+    buf_char(out, '{');
+    for (int i = 1; i <= count && !err; i++) {
+        if (i > 1) buf_char(out, ',');
+        lua_rawgeti(L, index, i);
+        err = is_list(L, -1) ? write_list(L, lua_gettop(L), out, depth + 1, fault)
+                             : write_item(L, out, fault);
+        lua_pop(L, 1);
+    }
+    buf_char(out, '}');
+    return err;
+}
+
 static int write_table(lua_State *L, int index, buf_t *out, param_kind_t *kind, fault_t *fault) {
     mark_t mark = mark_of(L, index);
     switch (mark) {
     case MARK_ARRAY:
-        return array_write(L, index, out, fault);
+        return write_list(L, index, out, 1, fault);
     case MARK_BYTES:
         *kind = PARAM_BYTES;
         return write_inner(L, index, mark, out, fault);

@@ -5,10 +5,10 @@
 #include "base/err.h"
 #include "lua/json_encode.h"
 #include "lua/vm.h"
-#include "postgres/array.h"
 #include "postgres/cell.h"
 #include "postgres/mark.h"
 #include "postgres/oids.h"
+#include "postgres/param.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,10 +64,11 @@ static bool describe(lua_State *L, buf_t *out) {
 static void check_again(lua_State *L, Oid type) {
     buf_t first, second, text;
     fault_t fault;
+    param_kind_t kind;
     buf_create(&first);
     buf_create(&second);
     buf_create(&text);
-    int err = array_write(L, lua_gettop(L), &text, &fault);
+    int err = param_write(L, lua_gettop(L), &text, &kind, &fault);
     if (!err && describe(L, &first)) {
         input_t again = {type, buf_view(&text)};
         if (vm_call(L, push, &again)) fail("what was written is not read", lua_tostring(L, -1));
