@@ -84,6 +84,10 @@ int sqlite_open(sqlite_t *engine, span_t name, bool durable, db_t **out) {
     return 0;
 }
 
+int sqlite_cache_db(sqlite_t *engine, db_t **out) {
+    return sqlite_open(engine, SPAN("cache"), false, out);
+}
+
 size_t sqlite_max_bytes(const sqlite_t *engine) {
     return engine->options.max_bytes;
 }

@@ -18,6 +18,8 @@ sqlite_t *sqlite_new(loop_t *loop, const sqlite_options_t *options);
 /* The file data_dir/NAME.db, the same one for the same name; the first open decides about durable. The engine owns it.
    ERR_INVALID (a name is 1 to 12 of a-z, 0-9, _), ERR_NO_MEMORY. */
 int sqlite_open(sqlite_t *engine, span_t name, bool durable, db_t **out);
+/* The cache role's file, cache.db, the same way. */
+int sqlite_cache_db(sqlite_t *engine, db_t **out);
 size_t sqlite_max_bytes(const sqlite_t *engine);
 loop_t *sqlite_loop(const sqlite_t *engine);
 /* For an operation that says no time itself: busy_ms, or 2,000. */

@@ -3,10 +3,6 @@
 #include "sqlite/sqlite_cart.h"
 #include "sqlite/sqlite_gate.h"
 
-int sqlite_cache_db(sqlite_t *engine, db_t **out) {
-    return sqlite_open(engine, SPAN("cache"), false, out);
-}
-
 cache_ops_t sqlite_cache_ops(sqlite_t *engine) {
     return (cache_ops_t){.engine = engine,
         .wait_ms = sqlite_wait_ms(engine),

@@ -7,7 +7,5 @@
 /* Works on the file cache.db, whose tables scripts/stores/cache/sqlite_tables.lua makes. Exact for every process that
    shares the file. */
 cache_ops_t sqlite_cache_ops(sqlite_t *engine);
-/* For these operations: the file, opened by whoever comes first; as sqlite_open. */
-int sqlite_cache_db(sqlite_t *engine, db_t **out);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "sqlite/sqlite_cache.h"
+#include "sqlite/engine.h"
 
 #define BYTES_MOST (4 * 1024 * 1024)
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/err.h"
-#include "sqlite/sqlite_cache.h"
+#include "sqlite/engine.h"
 
 #define TEXT_MOST (1024 * 1024)
 #define SESSION "session:"
