@@ -145,3 +145,10 @@ void lib_set(lua_State *L, const luaL_Reg *functions) {
         lua_setfield(L, -2, functions->name);
     }
 }
+
+void sandbox_check_own(lua_State *L, int index) {
+    sandbox_t *sandbox = sandbox_of(L);
+    const void *table = lua_topointer(L, index);
+    for (int i = 0; i < sandbox->nshared; i++)
+        if (sandbox->shared[i] == table) sandbox_raise(L, ERR_FORBIDDEN, "libraries are read-only");
+}

@@ -38,13 +38,6 @@ static int write_library(lua_State *L) {
     return sandbox_raise(L, ERR_FORBIDDEN, "libraries are read-only");
 }
 
-void sandbox_check_own(lua_State *L, int index) {
-    sandbox_t *sandbox = sandbox_of(L);
-    const void *table = lua_topointer(L, index);
-    for (int i = 0; i < sandbox->nshared; i++)
-        if (sandbox->shared[i] == table) sandbox_raise(L, ERR_FORBIDDEN, "libraries are read-only");
-}
-
 /* Locks the metatable on the top of the stack: __newindex raises, getmetatable answers false. */
 static void lock(lua_State *L, lua_CFunction refuse) {
     if (refuse) {

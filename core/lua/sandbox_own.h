@@ -57,8 +57,6 @@ static inline sandbox_t *sandbox_of(lua_State *L) {
 void sandbox_env_open(lua_State *L);
 /* Leaves a fresh, empty, read-only environment on the stack. */
 void sandbox_env_push(lua_State *L);
-/* Raises when the table at index belongs to everybody. */
-void sandbox_check_own(lua_State *L, int index);
 
 /* sandbox.c: leaves what the chunk at ref returns on the stack; and names what a protected call left, 0 for
    nothing. */
@@ -79,6 +77,8 @@ void sandbox_fault_set(sandbox_fault_t *fault, int err, const char *file, const 
 /* Raises "file:line: text" under a name that the host will find again when nobody catches it. */
 int sandbox_raise(lua_State *L, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Raises when the table at index belongs to everybody. */
+void sandbox_check_own(lua_State *L, int index);
 /* lua_call from C with the depth counted. */
 void sandbox_callback(lua_State *L, int nargs, int nresults);
 /* lua_gettable and lua_lessthan, which may run metamethods, the same way. */

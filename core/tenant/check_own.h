@@ -13,6 +13,7 @@ typedef struct place {
     const char *sample; /* or NULL */
 } place_t;
 
+/* check_find.c: findings, which check_report_create begins. */
 place_t check_place(const check_report_t *report, rule_kind_t kind, int line);
 void check_find(check_report_t *report, const place_t *place, bool warning, int err,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
