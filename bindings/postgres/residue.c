@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
-#include "postgres/verb.h"
+#include "postgres/comment.h"
 
 /* So that nearly all statements are looked through for one byte only. */
 static bool mentions(const char *sql) {
@@ -54,7 +54,7 @@ static const char *after_dollar(const char *at) {
 /* Past a string, a comment, or one byte that is neither. */
 static const char *after_piece(const char *at) {
     bool comment = strncmp(at, "--", 2) == 0 || strncmp(at, "/*", 2) == 0;
-    if (comment) return postgres_verb_after_comment(at);
+    if (comment) return postgres_after_comment(at);
     if (*at == '$') return after_dollar(at);
     return *at == '\'' || *at == '"' ? after_quoted(at, false) : at + 1;
 }
@@ -71,7 +71,7 @@ static const char *after_space(const char *at) {
     for (;;) {
         at += strspn(at, " \t\r\n\f\v");
         if (strncmp(at, "--", 2) != 0 && strncmp(at, "/*", 2) != 0) return at;
-        at = postgres_verb_after_comment(at);
+        at = postgres_after_comment(at);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
+#include "postgres/comment.h"
 #include "postgres/residue.h"
 
 typedef struct verb {
@@ -47,23 +48,11 @@ static const verb_t VERBS[] = {
     {"discard", POSTGRES_DRIVERS, false},
 };
 
-/* Comments of the second kind nest. */
-const char *postgres_verb_after_comment(const char *at) {
-    int depth = 0;
-    if (at[0] == '-') return at + strcspn(at, "\r\n");
-    do {
-        bool opens = at[0] == '/' && at[1] == '*', closes = at[0] == '*' && at[1] == '/';
-        depth += opens - closes;
-        at += opens || closes ? 2 : 1;
-    } while (*at && depth);
-    return at;
-}
-
 static const char *first_word(const char *sql) {
     for (;;) {
         sql += strspn(sql, " \t\r\n\f\v(;");
         if (strncmp(sql, "--", 2) != 0 && strncmp(sql, "/*", 2) != 0) return sql;
-        sql = postgres_verb_after_comment(sql);
+        sql = postgres_after_comment(sql);
     }
 }
 

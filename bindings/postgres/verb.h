@@ -16,7 +16,5 @@ postgres_nature_t postgres_verb_nature(const char *sql);
 bool postgres_verb_is(const char *sql, const char *word);
 /* Whether the server plans it, so that preparing it saves something. */
 bool postgres_verb_prepares(const char *sql);
-/* Past the comment that begins here. */
-const char *postgres_verb_after_comment(const char *at);
 
 #endif
