@@ -57,6 +57,7 @@ struct postgres_link {
     uint64_t head_ms;         /* when the oldest became that */
     postgres_intake_t intake; /* of its answer, as far as that is in no result yet */
     postgres_cancel_job_t *job;
+    bool choked;     /* paused until the job is done */
     uint64_t target; /* the place that is being cancelled */
     uint64_t cancelled_ms;
     const postgres_taker_t *taker;
@@ -219,7 +220,8 @@ static void watch_head(postgres_link_t *link) {
 static void on_cancel_done(void *data) {
     postgres_link_t *link = data;
     link->job = NULL;
-    postgres_link_pause(link, false); /* see refuse_answer */
+    if (link->choked) postgres_link_pause(link, false);
+    link->choked = false;
     watch_head(link);
     check_free(link);
 }
@@ -446,6 +448,7 @@ static void take_notices(postgres_link_t *link) {
         const postgres_link_events_t *events = link->options.events;
         if (events->notified) events->notified(link->options.data, link, notice);
         PQfreemem(notice);
+        postgres_intake_clear(&link->intake); /* no part of an answer */
     }
 }
 
@@ -459,7 +462,8 @@ static void refuse_answer(postgres_link_t *link, postgres_query_t *query) {
     postgres_link_forget(query, true);
     set_too_large(link, query);
     end_lost(link, query, "");
-    if (link->job) postgres_link_pause(link, true);
+    link->choked = link->job != NULL;
+    if (link->choked) postgres_link_pause(link, true);
 }
 
 /* libpq gathers a result before it shows it, and would gather one that does not end. */

@@ -196,6 +196,7 @@ static void take_too_large(link_t *link) {
         return;
     }
     redis_command_t *command = place_at(link, link->head++)->command;
+    link->heard_ms = loop_now(link->options.loop);
     if (!command) return;
     command->link = NULL;
     command->reply = NULL;

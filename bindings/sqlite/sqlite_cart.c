@@ -160,7 +160,8 @@ static void on_loaded(db_op_t *op) {
 static int submit(void *engine, visit_t *visit, db_kind_t kind, void (*done)(db_op_t *)) {
     db_t *db;
     loop_t *loop = sqlite_loop(engine);
-    uint64_t wait_ms = sqlite_wait_ms(engine);
+    uint64_t wait_ms = visit->load ? visit->load->wait_ms : visit->save->wait_ms;
+    if (!wait_ms) wait_ms = sqlite_wait_ms(engine);
     visit->op.kind = kind;
     visit->op.done = done;
     visit->op.job.deadline_ns = clock_mono_ns() + wait_ms * 1000000u;

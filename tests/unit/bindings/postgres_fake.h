@@ -173,6 +173,21 @@ static inline void fake_wide_rows(fake_conn_t *conn, int count) {
     fake_rows(conn, text, count);
 }
 
+/* They leave with the next answer, in front of it. */
+static inline void fake_notify(fake_conn_t *conn, const char *channel, int count) {
+    char text[1001];
+    buf_t body;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    buf_create(&body);
+    fake_int(&body, 1);
+    fake_string(&body, channel);
+    fake_string(&body, text);
+    for (int i = 0; i < count; i++)
+        fake_message(conn, 'A', &body);
+    buf_destroy(&body);
+}
+
 static inline void fake_work(fake_conn_t *conn);
 
 typedef struct fake_write {

@@ -577,6 +577,50 @@ static void test_a_large_result(void **state) {
     loop_delete(scene.loop);
 }
 
+typedef struct ear {
+    postgres_subscription_t subscription;
+    int heard, missed;
+} ear_t;
+
+static void on_notified(postgres_subscription_t *subscription, span_t payload) {
+    assert_int_equal(payload.len, 1000);
+    ((ear_t *)subscription->data)->heard++;
+}
+
+static void on_missed(postgres_subscription_t *subscription) {
+    ((ear_t *)subscription->data)->missed++;
+}
+
+static void listen_to(scene_t *scene, ear_t *ear, const char *channel) {
+    *ear = (ear_t){.subscription = {.channel = span_of(channel),
+                       .notified = on_notified,
+                       .missed = on_missed,
+                       .data = ear}};
+    assert_int_equal(postgres_subscribe(scene->postgres, &ear->subscription), 0);
+}
+
+/* However many notifications come before an answer, they are no part of it. */
+static void test_many_notifications(void **state) {
+    (void)state;
+    enum { MANY = 3000 };
+    scene_t scene;
+    ask_t ask;
+    ear_t first, second;
+    open_scene(&scene, (postgres_options_t){.result_max = 256 * 1024});
+    rig_run(scene.loop, scene.postgres, &ask, "select 'first'");
+    listen_to(&scene, &first, "first");
+    RIG_UNTIL(scene.loop, first.subscription.live);
+    fake_conn_t *conn = LIST_OWNER(scene.fake.conns.prev, fake_conn_t, node);
+    fake_notify(conn, "first", MANY);
+    listen_to(&scene, &second, "second");
+    RIG_UNTIL(scene.loop, second.missed);
+    assert_true(second.subscription.live);
+    assert_int_equal(first.heard, MANY);
+    assert_int_equal(first.missed, 1);
+    assert_int_equal(scene.fake.cancels, 0);
+    loop_delete(scene.loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prepared_once),
@@ -601,6 +645,7 @@ int main(void) {
         cmocka_unit_test(test_a_flood),
         cmocka_unit_test(test_a_flood_that_does_not_end),
         cmocka_unit_test(test_a_large_result),
+        cmocka_unit_test(test_many_notifications),
         cmocka_unit_test(test_fair_shares),
         cmocka_unit_test(test_a_lost_lease),
     };
