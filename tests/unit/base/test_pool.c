@@ -404,6 +404,54 @@ static void test_ended_before_it_came(void **state) {
     end();
 }
 
+static void on_got_and_done(lease_t *lease) {
+    ((user_t *)lease->data)->got++;
+    lease_end(lease, true);
+    memset(lease, 0xff, sizeof *lease); /* it was its user's memory */
+}
+
+static user_t *ask_briefly(const char *tenant) {
+    static user_t users[8];
+    static size_t used;
+    user_t *user = &users[used++ % 8];
+    *user = (user_t){.lease = {.tenant = span_of(tenant), .got = on_got_and_done, .data = user}};
+    assert_int_equal(lease_begin(engine.pool, &user->lease), 0);
+    return user;
+}
+
+static void test_given_back_as_it_comes(void **state) {
+    (void)state;
+    begin((pool_options_t){.most = 1, .idle = 1});
+    user_t *first = ask_briefly("a"), *second = ask_briefly("b"), *third = ask_briefly("c");
+    up(first); /* the second is next, with what the first had */
+    turn();
+    turn();
+    assert_int_equal(first->got + second->got + third->got, 3);
+    assert_int_equal(engine.opened, 1);
+    assert_int_equal(count(POOLED_IDLE), 1);
+    engine.down = true;
+    first = ask_briefly("a");
+    turn();
+    assert_int_equal(first->got, 1);
+    engine.down = false;
+    first = ask_briefly("a");
+    second = ask_briefly("b");
+    pool_delete(engine.pool);
+    engine.pool = NULL;
+    turn();
+    assert_int_equal(first->got + second->got, 2);
+    end();
+    begin((pool_options_t){.most = 1, .idle = 0});
+    first = ask_briefly("a");
+    second = ask_briefly("b");
+    pooled_down(first->lease.pooled, "nobody listens");
+    assert_int_equal(first->got, 1);
+    up(second); /* and it is closed at once */
+    assert_int_equal(second->got, 1);
+    assert_int_equal(engine.alive, 0);
+    end();
+}
+
 static void test_the_least_are_kept_open(void **state) {
     (void)state;
     begin((pool_options_t){.most = 4, .idle = 4, .least = 3});
@@ -454,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_cleaning_takes_no_longer_than_that),
         cmocka_unit_test(test_lost_in_a_hand),
         cmocka_unit_test(test_ended_before_it_came),
+        cmocka_unit_test(test_given_back_as_it_comes),
         cmocka_unit_test(test_the_least_are_kept_open),
         cmocka_unit_test(test_the_end),
     };
