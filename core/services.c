@@ -105,9 +105,10 @@ int services_create(
     services->tenants = open_tenants(services);
     if (!services->sqlite || !services->http || !services->tenants)
         return err_why(ERR_NO_MEMORY, why, size, "out of memory");
-    int err = open_mailer(services, why, size);
-    if (!err) err = open_cache(services, why, size);
-    return err ? err : open_database(services, why, size);
+    /* The database first: it changes the environment, which threads that look names up would read meanwhile. */
+    int err = open_database(services, why, size);
+    if (!err) err = open_mailer(services, why, size);
+    return err ? err : open_cache(services, why, size);
 }
 
 void services_destroy(services_t *services) {
