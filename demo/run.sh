@@ -18,6 +18,10 @@ if [ ! -e "$DATA/demo-loaded" ]; then
     : >"$DATA/demo-loaded"
 fi
 
+kept="the data stay in $DATA/."
+[ -z "${PERIGEE_REDIS_URL:-}${PERIGEE_POSTGRES_URL:-}" ] || kept="the products stay in $DATA/,
+and what is in Redis and PostgreSQL (carts, keys, the audit) for as long as those run."
+
 cat <<TEXT
 
 Two shops with different rules:
@@ -29,7 +33,7 @@ Try:
   curl -s -X POST http://acme.localhost:$PORT/api/products -H 'Authorization: Bearer demo-owner-acme' \\
        -H 'Content-Type: application/json' -d '{"name":"Mug","sku":"MUG-1","price":9.50,"stock":5}'
 
-Edit tenants/acme/pricing.lua or scripts/ and ask again. Ctrl-C ends the demo; the data stay in $DATA/.
+Edit tenants/acme/pricing.lua or scripts/ and ask again. Ctrl-C ends the demo; $kept
 
 TEXT
 exec "$PERIGEE" serve --config "$CONFIG" "$@"

@@ -71,6 +71,14 @@ static bool is_master(const redisReply *reply) {
     return role->type == REDIS_REPLY_STRING && strcmp(role->str, "master") == 0;
 }
 
+/* What the server says, as far as it may be told: NULL for the code alone, because one that does not know a command
+   repeats what it was sent. */
+static const char *sentence(redis_step_t step, const char *text) {
+    if (step == GREET_SELECT) return text;
+    bool open = strstr(text, "without any password") || strstr(text, "no password is set");
+    return open ? "it has no password" : NULL;
+}
+
 /* The password is in none of it. */
 static void explain(redis_step_t step, const redis_access_t *access, const redisReply *reply,
     char *why, size_t size) {
@@ -80,8 +88,9 @@ static void explain(redis_step_t step, const redis_access_t *access, const redis
     if (step == GREET_AUTH) snprintf(of, sizeof of, " as %.20s", named ? access->user : "default");
     if (step == GREET_SELECT) snprintf(of, sizeof of, " %d", access->db);
     if (step == GREET_HELLO) snprintf(of, sizeof of, " without a password");
-    snprintf(why, size, "%s%s was refused: %.*s", NAMES[step], of, word < 14 ? (int)word : 14,
-        reply->str);
+    const char *said = sentence(step, reply->str);
+    int shown = said ? 60 : word < 14 ? (int)word : 14;
+    snprintf(why, size, "%s%s was refused: %.*s", NAMES[step], of, shown, said ? said : reply->str);
 }
 
 int redis_greet_answer(redis_greeting_t *greeting, const redis_access_t *access,

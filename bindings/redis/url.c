@@ -92,7 +92,10 @@ static void read_option(reading_t *reading, span_t name, span_t value) {
     else if (span_eq(name, SPAN("replicas")))
         url->replicas = yes(reading, value);
     else
-        reading->fault = "there is no such option";
+        /* Its name is not said: it may be the end of a password with a question mark. */
+        reading->fault =
+            "an option is none of db, resp, replicas, ca, cert, key, name, sentinel_user and "
+            "sentinel_password";
 }
 
 static void read_options(reading_t *reading, span_t text) {

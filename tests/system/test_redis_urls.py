@@ -94,7 +94,7 @@ class NoSuchDatabase(Late, Way):
     def test_no_such_database(self):
         self.check_without_engine()
         server = self.engine.url.split("@")[-1].split("://")[-1]
-        wanted = f'"server":"{server}","detail":"{server}: SELECT 99 was refused: ERR"'
+        wanted = f'"server":"{server}","detail":"{server}: SELECT 99 was refused: ERR DB index is out of range"'
         eventually(lambda: wanted in self.server.log(), "the log says which database")
         told = [line for line in self.server.log().splitlines() if '"event":"redis_down"' in line]
         self.assertEqual(len(told), 1, told)

@@ -402,6 +402,22 @@ static void test_a_database_that_does_not_exist(void **state) {
     tear_down(&rig);
 }
 
+static void test_a_password_that_is_not_wanted(void **state) {
+    (void)state;
+    rig_t rig;
+    set_up(&rig);
+    rig.access.password = "hunter2";
+    rig.fake.silent = true;
+    dial(&rig, 60000);
+    RIG_UNTIL(rig.loop, rig.fake.reads);
+    fake_conn_t *conn = LIST_OWNER(rig.fake.conns.next, fake_conn_t, node);
+    fake_say(conn,
+        "-ERR AUTH <password> called without any password configured for the default user.\r\n");
+    RIG_UNTIL(rig.loop, rig.downs);
+    assert_non_null(strstr(rig.detail, "AUTH as default was refused: it has no password"));
+    tear_down(&rig);
+}
+
 /* An old server repeats arguments in its errors. */
 static void test_a_refused_password_is_not_told(void **state) {
     (void)state;
@@ -580,6 +596,7 @@ int main(void) {
         cmocka_unit_test(test_pushes_take_nobodys_place),
         cmocka_unit_test(test_an_answer_too_many_ends_the_connection),
         cmocka_unit_test(test_a_database_that_does_not_exist),
+        cmocka_unit_test(test_a_password_that_is_not_wanted),
         cmocka_unit_test(test_a_refused_password_is_not_told),
         cmocka_unit_test(test_an_answer_that_is_too_large),
         cmocka_unit_test(test_an_answer_without_an_end),
