@@ -35,11 +35,15 @@ static void put_text(lua_State *L, const char *name, const char *text) {
 
 int failure_push(lua_State *L, const failure_t *failure) {
     await_push_error(L, failure->err, failure->detail);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     put_text(L, "sqlstate", failure->sqlstate);
     put_text(L, "constraint", failure->constraint);
     put_text(L, "table", failure->table);
     put_text(L, "column", failure->column);
+    if (failure->err == ERR_INVALID && !failure->sqlstate[0]) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "refused");
+    }
     if (failure->statement) {
         lua_pushinteger(L, failure->statement);
         lua_setfield(L, -2, "statement");

@@ -16,7 +16,7 @@ void failure_of_query(failure_t *failure, const postgres_query_t *query, int ski
 void failure_of_copy(failure_t *failure, const postgres_copy_t *copy);
 void failure_set(failure_t *failure, int err, const char *detail); /* detail may be NULL or "" */
 /* Pushes nil, a sentence, a name, and what the server said beside them: { sqlstate, constraint, table, column,
-   statement }, where what it did not say is absent. Returns 4. */
+   statement }, where what it did not say is absent; refused is true when the driver did not send it. Returns 4. */
 int failure_push(lua_State *L, const failure_t *failure);
 
 #endif

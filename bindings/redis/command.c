@@ -80,7 +80,7 @@ static int refuse(redis_command_t *command, const char *why) {
     span_t name = command->argc > 0 ? command->argv[0] : (span_t){"", 0};
     int length = name.len < 24 ? (int)name.len : 24;
     snprintf(command->detail, sizeof command->detail, "%.*s %s", length, name.ptr, why);
-    return ERR_INVALID;
+    return ERR_INTERNAL; /* whoever wrote the command is to blame, no client's input */
 }
 
 int redis_check(redis_t *redis, redis_command_t *command, bool owned) {

@@ -29,7 +29,7 @@ void redis_finish(redis_command_t *command);
 void redis_finish_later(redis_command_t *command, int err, const char *detail);
 /* Frees the client when it is closing and no command is left. */
 void redis_leave(redis_t *redis);
-/* 0, or why this command may not be begun: ERR_CLOSED, ERR_BUSY, ERR_INVALID with command->detail. */
+/* 0, or why this command may not be begun: ERR_CLOSED, ERR_BUSY, ERR_INTERNAL with command->detail. */
 int redis_check(redis_t *redis, redis_command_t *command, bool owned);
 
 /* What routers and nodes use of it. */

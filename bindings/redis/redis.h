@@ -68,7 +68,7 @@ struct redis_command {
     bool asking;
 };
 
-/* 0, or ERR_BUSY (bound), ERR_CLOSED (the loop is ending), ERR_INVALID (with detail: no arguments, or a command that
+/* 0, or ERR_BUSY (bound), ERR_CLOSED (the loop is ending), ERR_INTERNAL (with detail: no arguments, or a command that
    needs a connection of its own or that the driver keeps to itself: refusals by name); then `done` is not called. The
    commands that one turn of the loop submits to one node are sent in their order on one connection, in one write. */
 int redis_submit(redis_t *redis, redis_command_t *command);
@@ -77,8 +77,8 @@ int redis_submit(redis_t *redis, redis_command_t *command);
 void redis_cancel(redis_command_t *command);
 
 /* The error of err.h for an error reply: ERR_UNAVAILABLE for LOADING, READONLY, OOM, CLUSTERDOWN, NOAUTH and their
-   like, ERR_INVALID for NOSCRIPT, ERR_CONFLICT for WRONGTYPE and EXECABORT, otherwise ERR_INTERNAL; 0 for a reply that
-   is none. */
+   like, ERR_CONFLICT for EXECABORT, BUSYGROUP and BUSYKEY, otherwise ERR_INTERNAL (also WRONGTYPE and CROSSSLOT: who
+   wrote the command is to blame); 0 for a reply that is none. */
 int redis_reply_err(const redisReply *reply);
 /* Whether an error reply begins with this code ("NOSCRIPT"). */
 bool redis_reply_is(const redisReply *reply, const char *code);

@@ -27,7 +27,7 @@ local function compare(migrations)
   local applied
   applied, why = migrations.applied()
   if not applied then return nil, why end
-  local pending, changed, known = {}, {}, {}
+  local pending, changed, known, newer = {}, {}, {}, false
   for _, file in ipairs(files) do
     local state = migrations.state(file, applied)
     known[file.name] = true
@@ -35,9 +35,12 @@ local function compare(migrations)
     if state == "changed" then changed[#changed + 1] = file end
   end
   for name in pairs(applied) do
-    if not known[name] then say("%s is not here: the database belongs to a newer version", name) end
+    if not known[name] then
+      newer = true
+      say("%s is not here: the database belongs to a newer version", name)
+    end
   end
-  return { files = files, applied = applied, pending = pending, changed = changed }
+  return { files = files, applied = applied, pending = pending, changed = changed, newer = newer }
 end
 
 local function warn_unfenced(migrations)
@@ -58,9 +61,10 @@ end
 
 local function dry_run(found)
   for _, file in ipairs(found.pending) do
-    print(("-- would carry out %s: %d statements\n%s"):format(file.name, #file.statements, file.text))
+    local count = #file.statements
+    print(("-- would carry out %s: %d statement%s\n%s"):format(file.name, count, count == 1 and "" or "s", file.text))
   end
-  if #found.pending == 0 then print "the schema is up to date" end
+  if #found.pending == 0 and not found.newer then print "the schema is up to date" end
   return 0
 end
 
@@ -81,7 +85,9 @@ local function up(migrations, found)
       or ("%s: carried out in %.1f s"):format(file.name, (clock.now_ms() - started) / 1000))
   end
   warn_unfenced(migrations)
-  print(("the schema is up to date: %d migrations"):format(#found.files))
+  if not found.newer then
+    print(("the schema is up to date: %d migration%s"):format(#found.files, #found.files == 1 and "" or "s"))
+  end
   return 0
 end
 

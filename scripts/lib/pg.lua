@@ -7,7 +7,7 @@
 local problem = require "lib.problem"
 
 local ok, native = pcall(require, "postgres.native")
-if not ok then error("there is no PostgreSQL here: the setting postgres_url is empty", 0) end
+if not ok then return require "lib.absent" "there is no PostgreSQL here: the setting postgres_url is empty" end
 
 -- What pg.with takes.
 local OPTIONS = { tenant = true, timeout_ms = true, replica = true, min_lsn = true, slow = true, repeatable = true }
@@ -34,10 +34,10 @@ end
 
 -- An iterator cannot answer nil, text, name: a loop that ends early would look complete. So it raises.
 local function next_of(stream, finish)
-  local piece, text, name = stream:next()
+  local piece, text, name, info = stream:next()
   if piece ~= nil then return piece end
   finish()
-  if name then problem.of_failure(text, name) end
+  if name then problem.of_failure(text, name, info) end
 end
 
 -- The stream that a method of the connection opens; what it raises gives the connection back.
@@ -178,8 +178,8 @@ local function transaction_of(lease, options)
     return unpack(results, 1, results.n)
   end
   function tx.copy_out(sql)
-    local started, text, name = lease:start(options)
-    if not started then problem.of_failure(text, name) end
+    local started, text, name, info = lease:start(options)
+    if not started then problem.of_failure(text, name, info) end
     return each_piece(lease:copy_out(options, sql), function() end)
   end
   function tx.savepoint(run) return savepoint(state, tx, run) end
@@ -253,8 +253,19 @@ local function retries_of(settings)
   return math.min(retries, RETRIES_MOST)
 end
 
-local function transaction(options, settings, run)
-  if not run then settings, run = {}, settings end
+-- The settings and the function, however they were given.
+local function given(settings, run)
+  if run == nil and type(settings) == "table" then return settings, settings[1] end
+  if run == nil then return {}, settings end
+  return settings, run
+end
+
+local function transaction(options, ...)
+  local settings, run = given(...)
+  if type(settings) ~= "table" then error("pg.transaction: the settings must be a table", 2) end
+  if type(run) ~= "function" then
+    error("pg.transaction: the last argument must be a function: pg.transaction([settings,] function(tx) … end)", 2)
+  end
   local retries = retries_of(settings)
   for try = 0, retries do
     local results, failure = attempt(options, settings, run)
@@ -321,7 +332,8 @@ function make.batch(options)
   return function(list) return native.batch(options, list) end
 end
 
--- pg.transaction([settings,] function(tx) … end) → what the function returned, once it is committed. It is rolled
+-- pg.transaction([settings,] function(tx) … end) → what the function returned, once it is committed; the function may
+-- also be the settings' last entry, as in redis.transaction { …, function(tx) … end }. It is rolled
 -- back when the function raises, when a statement has failed, when the function answers nil, text, name, and when the
 -- request ends. tx has query, one, exec, batch, rows, copy_in, copy_out and savepoint. settings: isolation, read_only,
 -- retry (how often more after a serialization failure or a deadlock; true: 3), name (for the log).
@@ -360,11 +372,11 @@ function make.copy_out(options)
   return function(sql)
     local lease, text, name = native.lease(options)
     if not lease then problem.of_failure(text, name) end
-    local started, why, what = lease:begin("BEGIN READ ONLY", "copy_out")
-    if started then started, why, what = lease:start(options) end
+    local started, why, what, info = lease:begin("BEGIN READ ONLY", "copy_out")
+    if started then started, why, what, info = lease:start(options) end
     if not started then
       lease:close(false)
-      problem.of_failure(why, what)
+      problem.of_failure(why, what, info)
     end
     return each_piece(opened(lease, "copy_out", options, sql), function() lease:close(false) end)
   end

@@ -31,9 +31,12 @@ function problem.answer(fields)
   }, headers)
 end
 
--- The same, raised: ends the handler from any depth.
+-- The same, raised: ends the handler from any depth. Where nobody answers with it, in a command, `detail` is what the
+-- log or the terminal shows.
 function problem.raise(fields)
-  error(problem.answer(fields), 0)
+  local made = problem.answer(fields)
+  made.detail = ("%s: %s"):format(tostring(fields.code), tostring(fields.detail))
+  error(made, 0)
 end
 
 function problem.not_found(what)
@@ -56,28 +59,43 @@ local PASSING = {
   closed = { code = "unavailable", detail = AWAY },
 }
 
--- Raises the failure of a store or of the rules (nil, text, name); a name unknown to callers is a plain error, so
--- that the log gets a traceback and the client no detail.
-function problem.of_failure(text, name)
+-- What PostgreSQL refuses because of a value: of another form, beyond its type, against a constraint, or what a
+-- function of the database raised. For the rest the statement is to blame, and with it the handler's author: also for a
+-- division by zero, which a statement that divides has to expect.
+local OF_VALUES = { ["22"] = true, ["23"] = true, ["44"] = true }
+local function of_statement(info)
+  local state = info.sqlstate
+  if not state then return info.refused == true end
+  return state == "22012" or not (OF_VALUES[state:sub(1, 2)] or state == "P0001")
+end
+
+-- Raises the failure of a store or of the rules (nil, text, name, and what PostgreSQL said); a name unknown to callers
+-- is a plain error, so that the log gets a traceback and the client no detail, and so is a statement's own fault.
+function problem.of_failure(text, name, info)
+  if type(info) ~= "table" then info = {} end
   local status, passing = STATUS_OF[name], PASSING[name]
-  if not status then error((name or "error") .. ": " .. text, 2) end
-  if not passing then problem.raise { status = status, code = name, detail = text } end
-  log.info("store_failed", { error = text, code = name })
-  local made = problem.answer { status = status, code = passing.code, detail = passing.detail,
-    headers = { ["Retry-After"] = "1" } }
-  made.detail = text
+  local words = (name or "error") .. ": " .. text
+  if info.sqlstate then words = ("%s (SQLSTATE %s)"):format(words, info.sqlstate) end
+  if not status or name == "invalid" and of_statement(info) then error(words, 2) end
+  local fields = { status = status, code = name, detail = text }
+  if passing then
+    log.info("store_failed", { error = text, code = name })
+    fields.code, fields.detail, fields.headers = passing.code, passing.detail, { ["Retry-After"] = "1" }
+  end
+  local made = problem.answer(fields)
+  made.detail, made.reason = words, text
   error(made, 0)
 end
 
 -- What was raised, as a sentence for the log or for who runs a command.
 function problem.reason(raised)
   if type(raised) ~= "table" then return tostring(raised) end
-  return tostring(raised.detail or raised.json and raised.json.detail or raised)
+  return tostring(raised.reason or raised.json and raised.json.detail or raised)
 end
 
 -- Passes on what a store returned, also a plain nil (absent), and raises a failure.
-function problem.check(value, text, name)
-  if value == nil and name then problem.of_failure(text, name) end
+function problem.check(value, text, name, info)
+  if value == nil and name then problem.of_failure(text, name, info) end
   return value, text
 end
 

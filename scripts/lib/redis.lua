@@ -4,7 +4,7 @@
 -- (decimals beyond 2^53), lists, tables; nil for nothing, and redis.null for nothing inside of a list. A failure, also
 -- one that the server answers, is nil, a sentence and a name; inside of a list it is { error = name, detail = text }.
 local ok, native = pcall(require, "redis.native")
-if not ok then error("there is no Redis here: the setting redis_url is empty", 0) end
+if not ok then return require "lib.absent" "there is no Redis here: the setting redis_url is empty" end
 
 local redis = { null = json.null, call = native.call, subscribe = native.subscribe }
 
@@ -116,18 +116,32 @@ local function execute(connection, list)
   return results
 end
 
--- redis.transaction { watch = { key, … }, function(tx) … end } → the answers of what tx queued, in order, all done at
--- once; a plain nil when a watched key was changed by another: read again, and try again. Inside, read with
--- redis.get(…) and the like, and queue with tx.set(…) and the like; return false to do nothing after all.
-function redis.transaction(options)
+-- The settings and the function, however they were given.
+local function given(settings, run)
+  if run == nil and type(settings) == "table" then return settings, settings[1] end
+  if run == nil then return {}, settings end
+  return settings, run
+end
+
+-- redis.transaction([{ watch = { key, … } },] function(tx) … end) → the answers of what tx queued, in order, all done
+-- at once; a plain nil when a watched key was changed by another: read again, and try again. Inside, read with
+-- redis.get(…) and the like, and queue with tx.set(…) and the like; return false to do nothing after all. The function
+-- may also be the settings' last entry, as in pg.transaction { …, function(tx) … end }.
+function redis.transaction(...)
+  local options, run = given(...)
+  if type(options) ~= "table" then error("redis.transaction: the settings must be a table", 2) end
+  if type(run) ~= "function" then
+    error("redis.transaction: the last argument must be a function: redis.transaction([settings,] function(tx) … end)",
+      2)
+  end
   local watch, list = options.watch or {}, {}
   local tx = names(function(...) list[#list + 1] = pack(...) end)
-  if #watch == 0 and options[1](tx) == false then return false end
+  if #watch == 0 and run(tx) == false then return false end
   return redis.connection(function(connection)
     if #watch > 0 then
       local done, text, name = connection.watch(unpack(watch))
       if not done then return nil, text, name end
-      if options[1](tx) == false then
+      if run(tx) == false then
         connection.unwatch()
         return false
       end
@@ -145,7 +159,7 @@ function redis.script(text)
     for _, key in ipairs(keys) do argv[#argv + 1] = key end
     for _, argument in ipairs(arguments or {}) do argv[#argv + 1] = argument end
     local answer, why, name = native.call("EVALSHA", unpack(argv))
-    if name ~= "invalid" or not why:find("^NOSCRIPT") then return answer, why, name end
+    if not name or not why:find("^NOSCRIPT") then return answer, why, name end
     argv[1] = text
     return native.call("EVAL", unpack(argv))
   end

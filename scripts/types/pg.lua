@@ -55,6 +55,7 @@ function tx.savepoint(run) end
 ---@class Pg: PgQueries
 ---@field null userdata NULL as a parameter and inside of an array
 local pg = {}
+---The function may also be the settings' last entry.
 ---@param settings PgSettings|fun(tx: PgTransaction): ...
 ---@param run (fun(tx: PgTransaction): ...)?
 function pg.transaction(settings, run) end

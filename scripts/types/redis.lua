@@ -1,6 +1,9 @@
 ---@meta
 -- redis.lua: the modules lib.redis, lib.read_through, shop.queue and shop.email, for the Lua language server.
 
+---@alias RedisQueue table<string, fun(...)>
+---@alias RedisTransaction { watch: string[]?, tenant: string?, [1]: nil|fun(tx: RedisQueue): false? }
+
 ---Every command is a function by its own name, in lower case: redis.hset(key, name, text).
 ---@class Redis
 ---@field null userdata nothing, inside of a list
@@ -18,10 +21,12 @@ function redis.within(ms, replica, command, ...) end
 ---@return any[]? answers each one, null, or { error = name, detail = text }
 ---@return string? why, string? name
 function redis.pipeline(commands) end
----@param options { [1]: fun(tx: table<string, fun(...)>): false?, watch: string[]?, tenant: string? }
+---The function may also be the settings' last entry.
+---@param settings RedisTransaction|fun(tx: RedisQueue): false?
+---@param run (fun(tx: RedisQueue): false?)?
 ---@return any[]|false|nil answers nil without a name: a watched key was changed
 ---@return string? why, string? name
-function redis.transaction(options) end
+function redis.transaction(settings, run) end
 ---@param text string
 ---@return fun(keys: string[], arguments: any[]?): any
 function redis.script(text) end

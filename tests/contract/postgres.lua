@@ -162,6 +162,27 @@ test("a failure has a name, the SQLSTATE and the constraint, and no values", fun
   refused(t, "invalid", "22P02", pg.query("select $1::int", "x"))
 end)
 
+test("a statement's own fault is no client's, and what a value causes is", function(t, pg)
+  local check = require("lib.problem").check
+  local function raised(...) return select(2, pcall(check, ...)) end
+  for state, why in pairs {
+    ["42601"] = raised(pg.query "selec 1"),
+    ["42P01"] = raised(pg.batch { { "select 1 from there_is_no_such_table" } }),
+    ["22012"] = raised(pg.query("select 1 / $1::int", 0)),
+    ["08P01"] = raised(pg.query("select $1::int, $2::int", 7)),
+    ["42703"] = raised(pg.transaction(function(tx) tx.query "select nothing_of_the_kind" end)),
+  } do
+    t.ok(type(why) == "string" and why:find("(SQLSTATE " .. state .. ")", 1, true), json.encode(why))
+  end
+  local refused_by_driver = raised(pg.exec "LISTEN c")
+  t.ok(type(refused_by_driver) == "string", "what the driver does not send")
+  local value = raised(pg.query("select $1::int", "x"))
+  t.equal({ value.status, value.json.code }, { 400, "invalid" })
+  t.ok(value.detail:find("(SQLSTATE 22P02)", 1, true), value.detail)
+  local business = raised(pg.exec "do $$ begin raise exception 'sold out'; end $$")
+  t.equal({ business.status, business.json.detail }, { 400, "sold out" })
+end)
+
 test("what needs a connection of its own is refused on a shared one", function(t, pg)
   for _, sql in ipairs { "BEGIN", "SET search_path = x", "LISTEN c", "COPY t FROM STDIN" } do
     t.fails("invalid", pg.exec(sql))

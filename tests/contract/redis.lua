@@ -59,7 +59,7 @@ end)
 test("an error of the server is a failure, with its text and a name", function(t, redis)
   local k = key(t)
   t.works(redis.set(k, "text"))
-  t.ok(t.fails("conflict", redis.lpush(k, 1)):find("^WRONGTYPE"), "the server's text")
+  t.ok(t.fails("internal", redis.lpush(k, 1)):find("^WRONGTYPE"), "the server's text")
   t.fails("internal", redis.call("NO.SUCH.COMMAND", k))
 end)
 
@@ -83,9 +83,9 @@ end)
 
 test("what only one connection may do is refused on a shared one", function(t, redis)
   for _, name in ipairs { "MULTI", "WATCH", "SUBSCRIBE", "MONITOR", "SELECT", "HELLO" } do
-    t.fails("invalid", redis.call(name, "1"))
+    t.fails("internal", redis.call(name, "1"))
   end
-  t.fails("invalid", redis.call("CLIENT", "REPLY", "OFF"))
+  t.fails("internal", redis.call("CLIENT", "REPLY", "OFF"))
   t.equal(redis.ping(), "PONG")
 end)
 
@@ -99,7 +99,7 @@ test("a pipeline answers in order, each for itself", function(t, redis)
     p.get(k)
   end))
   t.equal({ answers[1], answers[2], answers[5] }, { "OK", 2, "2" })
-  t.equal(answers[3].error, "conflict")
+  t.equal(answers[3].error, "internal")
   t.ok(answers[4] == redis.null, "a null")
   t.equal(redis.pipeline { { "GET", k }, { "STRLEN", k } }, { "2", 1 })
   t.equal(redis.pipeline {}, {})
@@ -133,6 +133,12 @@ test("a transaction happens as a whole, or not at all", function(t, redis)
   end })
   t.equal(redis.get(k), "5")
   t.equal(redis.transaction { watch = { k }, function() return false end }, false)
+  t.equal(redis.transaction({ watch = { k } }, function(tx) tx.incr(k) end), { 6 })
+  t.equal(redis.transaction(function(tx) tx.incr(k) end), { 7 })
+  for _, wrong in ipairs { { { watch = { k } } }, { { watch = { k } }, "x" }, {} } do
+    local ok, why = pcall(redis.transaction, unpack(wrong))
+    t.ok(not ok and why:find("redis.transaction: the last argument must be a function", 1, true), why)
+  end
 end)
 
 test("a watched key that changes makes a transaction do nothing", function(t, redis)

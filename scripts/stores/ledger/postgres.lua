@@ -43,10 +43,16 @@ local function batch_of(wanted)
   return list, before
 end
 
+-- What was said to be missing: the deliveries ask twice a second, and each thing is news but once.
+local said = {}
+
 -- A failure that has nothing to do with the unit itself.
 local function plain(text, name, failure)
   if not failure or not MISSING[failure.sqlstate] then return nil, text, name end
-  log.error("ledger_schema_missing", { error = text })
+  if not said[text] then
+    said[text] = true
+    log.error("ledger_schema_missing", { error = text, remedy = "perigee migrate" })
+  end
   return nil, "the database's schema is not up to date: perigee migrate brings it there", "unavailable"
 end
 

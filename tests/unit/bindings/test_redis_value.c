@@ -82,7 +82,7 @@ static void nothing(void **state) {
 static void errors(void **state) {
     bench_t *bench = *state;
     expect(bench, SPAN("-WRONGTYPE no\r\n"), 0,
-        "r1 == nil and r2 == 'WRONGTYPE no' and r3 == 'conflict'");
+        "r1 == nil and r2 == 'WRONGTYPE no' and r3 == 'internal'");
     expect(bench, SPAN("*1\r\n-ERR inside\r\n"), 0,
         "r1[1].error == 'internal' and r1[1].detail == 'ERR inside'");
 }
