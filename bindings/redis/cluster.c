@@ -334,8 +334,10 @@ static redis_redirect_t on_error(
 static bool up(const redis_router_t *router) {
     const cluster_t *cluster = (const cluster_t *)router;
     const list_t *shards = &cluster->slots.shards;
-    for (const list_t *node = shards->next; node != shards; node = node->next)
-        if (is_up(LIST_OWNER(node, redis_shard_t, node)->master->link)) return true;
+    for (const list_t *node = shards->next; node != shards; node = node->next) {
+        redis_node_t *link = LIST_OWNER(node, redis_shard_t, node)->master->link;
+        if (link && redis_node_answers(link)) return true;
+    }
     return false;
 }
 

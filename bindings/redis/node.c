@@ -189,6 +189,10 @@ bool redis_node_up(const redis_node_t *node) {
     return node->lanes.up > 0;
 }
 
+bool redis_node_answers(const redis_node_t *node) {
+    return node->lanes.up > 0 && !is_silent(node);
+}
+
 bool redis_node_down(const redis_node_t *node) {
     return node->lanes.failed;
 }

@@ -29,7 +29,10 @@ void redis_node_retire(redis_node_t *node);
 /* Sends on the link with the fewest in flight, or the one this turn uses already. While nothing is connected yet the
    command waits; when the last attempt failed, it ends with ERR_UNAVAILABLE on a later turn. */
 void redis_node_send(redis_node_t *node, redis_command_t *command);
+/* Something is connected. */
 bool redis_node_up(const redis_node_t *node);
+/* It is, and nobody has waited for an answer in vain since the last one. */
+bool redis_node_answers(const redis_node_t *node);
 /* The last attempt failed and nothing is connected. */
 bool redis_node_down(const redis_node_t *node);
 size_t redis_node_load(const redis_node_t *node);

@@ -43,7 +43,7 @@ redis_node_t *redis_replicas_pick(redis_replicas_t *replicas) {
     for (int i = 0; i < replicas->count; i++) {
         replicas->turn = (replicas->turn + 1) % replicas->count;
         redis_node_t *node = replicas->nodes[replicas->turn];
-        if (redis_node_up(node)) return node;
+        if (redis_node_answers(node)) return node;
     }
     return NULL;
 }

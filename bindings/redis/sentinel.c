@@ -313,7 +313,8 @@ static redis_redirect_t on_error(
 }
 
 static bool up(const redis_router_t *router) {
-    return is_served((const group_t *)router);
+    const group_t *group = (const group_t *)router;
+    return group->master && redis_node_answers(group->master);
 }
 
 static void close_group(redis_router_t *router) {

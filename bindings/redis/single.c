@@ -32,7 +32,7 @@ static void on_node(void *data, redis_node_t *node, bool up) {
 }
 
 static bool up(const redis_router_t *router) {
-    return redis_node_up(((const single_t *)router)->node);
+    return redis_node_answers(((const single_t *)router)->node);
 }
 
 static void close_single(redis_router_t *router) {

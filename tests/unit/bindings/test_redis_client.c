@@ -543,6 +543,7 @@ static void test_a_silent_server_is_not_asked_again(void **state) {
     assert_int_equal(calls[0].command.err, ERR_TIMEOUT);
     assert_int_equal(calls[1].command.err, ERR_UNAVAILABLE);
     assert_int_equal(fake.commands, 1);
+    assert_false(redis_up(redis));
     loop_delete(loop);
 }
 
