@@ -12,8 +12,8 @@ static void print(yyjson_val *report) {
         const char *error = yyjson_get_str(yyjson_obj_get(one, "error"));
         if (!source) continue;
         if (error) {
-            fprintf(stderr, "perigee reload: %s is refused, the edition before it serves on:\n%s\n",
-                source, error);
+            fprintf(stderr, "perigee reload: %s is refused, %s before it serves on:\n%s\n", source,
+                strstr(source, "/tenant.json") ? "the stored document" : "the edition", error);
         } else {
             printf("%s is live: %s\n", source, yyjson_get_str(yyjson_obj_get(one, "hash")));
         }

@@ -126,7 +126,8 @@ void control_tick(control_t *control) {
     for (int i = 0; i < CONTROL_CLIENTS; i++) {
         client_t *client = &control->clients[i];
         if (!client->open || !client->waits_for) continue;
-        if (reload_settled(control->reload, client->waits_for)) tell(client);
+        if (!reload_settled(control->reload, client->waits_for)) continue;
+        if (!reload_storing(control->reload)) tell(client);
     }
 }
 

@@ -77,6 +77,13 @@ static void on_started(void *data, slot_t *slot) {
 
 static void on_message(void *data, slot_t *slot, const message_t *message) {
     master_t *master = data;
+    if (strcmp(message->verb, "settings") == 0) {
+        /* One shop's document that is refused is no failure of the worker, nor of the start. */
+        if (message->tenant)
+            reload_stored(
+                &master->reload, slot, message->tenant, message->ok ? NULL : message->error);
+        return;
+    }
     if (!master->serving && !message->ok && message->error) give_up(master, message->error);
     rollouts_message(&master->reload.rollouts, slot, message);
 }
@@ -91,7 +98,7 @@ static void on_ready(void *data, slot_t *slot) {
 
 static void on_lost(void *data, slot_t *slot) {
     master_t *master = data;
-    rollouts_lost(&master->reload.rollouts, slot);
+    reload_lost(&master->reload, slot);
     if (master->serving || ++master->early_deaths < EARLY_DEATHS) return;
     give_up(master, "the workers end before they are ready; the log says why");
 }

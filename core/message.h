@@ -5,8 +5,10 @@
 #include "base/bytes.h"
 
 /* From the master, {"do":VERB}: "scripts" (path, hash: build beside), "commit", "drop", "rules" (tenant, path, hash,
-   change, before), "settings" (tenant), "accept" (fd: a sibling's empty slot), "drain".
-   From the worker, {"did":VERB}: the same with ok and error, "ready", "alive". */
+   change, before), "settings" (tenant: store its document, which was refused, if it can be now), "accept" (fd: a
+   sibling's empty slot), "drain".
+   From the worker, {"did":VERB}: the same with ok and error, "ready", "alive". "settings" (tenant, ok, error) comes
+   also unasked, whenever a document has been stored or refused. */
 typedef struct message {
     const char *verb;
     bool answer;                              /* did, not do */

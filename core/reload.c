@@ -9,6 +9,8 @@
     3 /* times that workers may die under a rollout before it counts as the scripts' fault */
 
 #define CHANGE_MS 600000
+#define STORE_MS                                                                                   \
+    10000 /* how long `perigee reload --wait` waits for the word of a tenant's document */
 
 /* IDLE: as on disk, or refused. MARKED: to be looked at at due_ms. TRYING: in a trial. ROLLING: on its way to the
    workers. */
@@ -25,8 +27,11 @@ struct entry {
     uint64_t settled;  /* the last generation whose question is answered */
     uint64_t changed;  /* the generation in which it last changed */
     int lost;
-    bool gone;   /* its folder is; what it had keeps serving */
-    char *error; /* why the latest edition was refused; NULL when it was not */
+    bool gone;           /* its folder is; what it had keeps serving */
+    char *error;         /* why the latest edition was refused; NULL when it was not */
+    char *held;          /* why the workers did not store its tenant.json; NULL when they did */
+    uint64_t storing;    /* the slots whose word of it is waited for, a bit each, */
+    uint64_t storing_ms; /* and until when */
 };
 
 static entry_t *find(const reload_t *reload, const char *source) {
@@ -114,17 +119,60 @@ bool reload_settled(const reload_t *reload, uint64_t generation) {
     return true;
 }
 
+static uint64_t bit_of(const slot_t *slot) {
+    return UINT64_C(1) << slot->index;
+}
+
+bool reload_storing(const reload_t *reload) {
+    size_t at = 0;
+    entry_t *entry;
+    uint64_t now = poller_now();
+    while (next(reload, &at, &entry)) {
+        if (entry->storing && entry->storing_ms > now) return true;
+    }
+    return false;
+}
+
+static void hold(entry_t *entry, const char *why) {
+    free(entry->held);
+    entry->held = why ? strdup(why) : NULL;
+}
+
+void reload_stored(reload_t *reload, const slot_t *slot, const char *tenant, const char *error) {
+    char source[SOURCE_MAX];
+    entry_t *entry = source_of_path(tenant, source) ? find(reload, source) : NULL;
+    if (!entry || entry->gone) return;
+    hold(entry, error);
+    entry->storing &= ~bit_of(slot);
+}
+
+void reload_lost(reload_t *reload, slot_t *slot) {
+    size_t at = 0;
+    entry_t *entry;
+    while (next(reload, &at, &entry)) {
+        entry->storing &= ~bit_of(slot);
+    }
+    rollouts_lost(&reload->rollouts, slot);
+}
+
+static void report_one(
+    buf_t *out, const char *source, const char *file, const char *error, const char *hash) {
+    if (out->ptr[out->len - 1] != '[') buf_char(out, ',');
+    buf_printf(out, "{\"source\":\"%s%s\",\"ok\":%s,", source, file, error ? "false" : "true");
+    buf_text(out, error ? "\"error\":" : "\"hash\":");
+    buf_json(out, span_of(error ? error : hash));
+    buf_char(out, '}');
+}
+
 void reload_report(const reload_t *reload, uint64_t generation, buf_t *out) {
-    size_t at = 0, count = 0;
+    size_t at = 0;
     entry_t *entry;
     buf_char(out, '[');
-    while (next(reload, &at, &entry)) {
-        if (!entry->error && entry->changed < generation) continue;
-        buf_printf(out, "%s{\"source\":\"%s\",\"ok\":%s,", count++ ? "," : "", entry->source,
-            entry->error ? "false" : "true");
-        buf_text(out, entry->error ? "\"error\":" : "\"hash\":");
-        buf_json(out, span_of(entry->error ? entry->error : entry->live.hash));
-        buf_char(out, '}');
+    while (!out->failed && next(reload, &at, &entry)) {
+        if (entry->error || entry->changed >= generation)
+            report_one(out, entry->source, "", entry->error, entry->live.hash);
+        if (entry->held && !out->failed)
+            report_one(out, entry->source, "/tenant.json", entry->held, NULL);
     }
     buf_char(out, ']');
 }
@@ -186,6 +234,7 @@ static void on_rolled_out(
     shelf_pass(reload->shelf, source, mark_);
     forgive(entry);
     say(LOG_INFO, "edition_live", entry, "hash", mark_->hash);
+    entry->storing_ms = poller_now() + STORE_MS;
     settle(entry);
 }
 
@@ -206,8 +255,19 @@ static void note_change(reload_t *reload, entry_t *entry, const shelf_mark_t *ma
     change_make(&entry->change, reload->config->tenants, slug, before, mark_->hash);
 }
 
+/* Each worker stores the document once it has the rules, and says then what became of it. */
+static void await_stored(const reload_t *reload, entry_t *entry) {
+    hold(entry, NULL);
+    entry->storing = 0;
+    for (int i = 0; source_slug(entry->source) && i < reload->slots->count; i++) {
+        const slot_t *slot = &reload->slots->all[i];
+        if (slot->state == SLOT_READY) entry->storing |= bit_of(slot);
+    }
+}
+
 static void roll_out(reload_t *reload, entry_t *entry, const shelf_mark_t *mark_) {
     note_change(reload, entry, mark_);
+    await_stored(reload, entry);
     entry->state = STATE_ROLLING;
     /* Tried rules are what a worker that starts meanwhile must be given; scripts only once the others have built
        them. */
@@ -228,6 +288,19 @@ static void fall_back(reload_t *reload, entry_t *entry) {
     say(LOG_WARN, "last_good_edition_serves", entry, "hash", last->hash);
 }
 
+/* What stood against a refused document may be gone since: one worker tries it again. */
+static void store_again(reload_t *reload, entry_t *entry) {
+    for (int i = 0; entry->held && i < reload->slots->count; i++) {
+        slot_t *slot = &reload->slots->all[i];
+        if (slot->state != SLOT_READY) continue;
+        message_t message = {.verb = "settings", .tenant = source_slug(entry->source), .fd = -1};
+        if (slot_send(slot, &message) != 0) continue;
+        entry->storing = bit_of(slot);
+        entry->storing_ms = poller_now() + STORE_MS;
+        return;
+    }
+}
+
 static void on_tried(void *data, const trial_result_t *result) {
     reload_t *reload = data;
     entry_t *entry = find(reload, result->source);
@@ -238,6 +311,7 @@ static void on_tried(void *data, const trial_result_t *result) {
         refuse(entry, result->error);
     } else if (strcmp(result->mark.key, entry->live.key) == 0) {
         forgive(entry);
+        store_again(reload, entry);
         settle(entry);
     } else {
         roll_out(reload, entry, &result->mark);
@@ -259,6 +333,7 @@ void reload_destroy(reload_t *reload) {
     entry_t *entry;
     while (next(reload, &at, &entry)) {
         free(entry->error);
+        free(entry->held);
         free(entry);
     }
     map_destroy(&reload->entries);
@@ -302,6 +377,11 @@ void reload_watch(reload_t *reload, poller_t *poller) {
     while (idle && next(reload, &at, &entry)) {
         if (entry->state == STATE_MARKED) poller_wake(poller, entry->due_ms);
     }
+    uint64_t now = poller_now();
+    at = 0;
+    while (next(reload, &at, &entry)) {
+        if (entry->storing && entry->storing_ms > now) poller_wake(poller, entry->storing_ms);
+    }
 }
 
 /* A tenant's folder that has vanished, for instance while it is being deployed anew, takes no rules away. */
@@ -319,6 +399,8 @@ static bool take(const reload_t *reload, entry_t *entry, uint64_t now) {
     if (entry->state != STATE_MARKED || entry->due_ms > now) return false;
     if (is_gone(reload, entry)) {
         forgive(entry);
+        hold(entry, NULL);
+        entry->storing = 0;
         settle(entry);
         return false;
     }

@@ -28,7 +28,14 @@ void reload_mark(void *reload, const char *source);
 /* Looks at everything now. The generation returned is settled when all that was found is live or refused. */
 uint64_t reload_all(reload_t *reload);
 bool reload_settled(const reload_t *reload, uint64_t generation);
-/* Appends a JSON list of what that generation changed or refused: {"source","ok","hash" or "error"}. */
+/* The slot's worker has stored the tenant's document, or refused it: error (copied) says why then; else it is NULL. */
+void reload_stored(reload_t *reload, const slot_t *slot, const char *tenant, const char *error);
+/* The slot's worker has ended: nothing is waited for from it. */
+void reload_lost(reload_t *reload, slot_t *slot);
+/* Whether the workers have yet to say, of some edition that all have, if the tenant's document is stored. */
+bool reload_storing(const reload_t *reload);
+/* Appends a JSON list of what that generation changed and of what stands refused: {"source","ok","hash" or "error"}.
+   The source of a document that is not stored ends in /tenant.json. */
 void reload_report(const reload_t *reload, uint64_t generation, buf_t *out);
 /* Why the scripts cannot serve, or NULL: for the start, which is in vain then. */
 const char *reload_scripts_error(const reload_t *reload);

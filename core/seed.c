@@ -28,6 +28,7 @@ struct seed {
     deadline_t retry;
     bool stopped;
     void (*idle)(void *data);
+    void (*stored)(void *data, const char *slug, const char *refused); /* may be NULL */
     void *data;
 };
 
@@ -85,15 +86,35 @@ static const char *failure(lua_State *L, int nresults) {
     return text ? lua_tostring(L, -nresults + 1) : "main.seed failed";
 }
 
+/* main.seed may return what it refused, by slug: {SLUG = "/field: reason"}. */
+static void tell(const seed_t *seed, lua_State *L, int nresults) {
+    const char *wished = seed->current->slug;
+    bool refused = false;
+    if (!seed->stored) return;
+    if (nresults > 0 && lua_istable(L, -nresults)) {
+        int table = lua_gettop(L) - nresults + 1;
+        for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+            if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) continue;
+            const char *slug = lua_tostring(L, -2);
+            if (wished && strcmp(slug, wished) == 0) refused = true;
+            seed->stored(seed->data, slug, lua_tostring(L, -1));
+        }
+    }
+    if (wished && !refused) seed->stored(seed->data, wished, NULL);
+}
+
 static void on_done(task_t *task, task_end_t end, lua_State *L, int nresults, const char *error) {
     seed_t *seed = task_user(task);
     seed->task = NULL;
     app_unref(seed->using);
     seed->using = NULL;
-    if (end == TASK_CANCELLED)
+    if (end == TASK_CANCELLED) {
         put_back(seed);
-    else
-        settle(seed, end == TASK_OK ? failure(L, nresults) : error);
+        return;
+    }
+    if (end == TASK_OK) error = failure(L, nresults);
+    if (!error) tell(seed, L, nresults);
+    settle(seed, error);
 }
 
 static int push_seed(lua_State *L, void *data) {
@@ -198,6 +219,10 @@ seed_t *seed_new(struct services *services, void (*idle)(void *data), void *data
     deferred_init(&seed->next, on_next);
     deadline_init(&seed->retry, on_retry);
     return seed;
+}
+
+void seed_tell(seed_t *seed, void (*stored)(void *data, const char *slug, const char *refused)) {
+    seed->stored = stored;
 }
 
 void seed_delete(seed_t *seed) {

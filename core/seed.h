@@ -8,6 +8,10 @@ typedef struct seed seed_t;
    tried again for a while. NULL when out of memory. */
 seed_t *seed_new(struct services *services, void (*idle)(void *data), void *data);
 void seed_delete(seed_t *seed);
+/* stored(data, slug, refused) is called, with seed_new's data, for each wish of one slug that has been carried out, and
+   for each tenant that a run for all refused. refused is the field and the reason, or NULL when the document is stored;
+   it lives during the call. */
+void seed_tell(seed_t *seed, void (*stored)(void *data, const char *slug, const char *refused));
 /* The edition of scripts whose main.seed runs from now on; a run that this cuts short begins again on it. */
 void seed_use(seed_t *seed, app_t *app);
 /* Runs main.seed(nil): tenants that are not known yet are stored. */

@@ -8,7 +8,6 @@
 #include "launch.h"
 #include "loader.h"
 #include "net/listener.h"
-#include "resolve.h"
 #include "seed.h"
 #include "server.h"
 #include "watchdog.h"
@@ -121,6 +120,18 @@ static void on_seeded(void *data) {
     if (!worker->accepting) look_whether_to_accept(worker);
 }
 
+/* The master keeps what is refused, for `perigee reload` to say. */
+static void on_stored(void *data, const char *slug, const char *refused) {
+    worker_t *worker = data;
+    message_t message = {.verb = "settings",
+        .answer = true,
+        .ok = refused == NULL,
+        .tenant = slug,
+        .error = refused,
+        .fd = -1};
+    if (worker->channel) channel_send(worker->channel, &message);
+}
+
 static order_t *order_new(worker_t *worker, const message_t *message) {
     order_t *order = calloc(1, sizeof *order);
     if (!order) return NULL;
@@ -227,8 +238,8 @@ static void on_message(void *data, const message_t *message) {
         drop(worker, message);
     else if (strcmp(message->verb, "accept") == 0)
         accept_socket(worker, message);
-    else if (strcmp(message->verb, "settings") == 0)
-        resolve_forget(worker->services.resolve);
+    else if (strcmp(message->verb, "settings") == 0 && message->tenant)
+        seed_one(worker->seed, message->tenant);
     else if (strcmp(message->verb, "drain") == 0)
         drain(worker);
 }
@@ -274,6 +285,7 @@ static int open_rooms(worker_t *worker, const config_t *config, char *why, size_
     worker->server = server_new(&worker->services);
     worker->loader = loader_new(worker->loop);
     worker->seed = seed_new(&worker->services, on_seeded, worker);
+    if (worker->seed) seed_tell(worker->seed, on_stored);
     worker->net =
         worker->server ? net_new(worker->loop, &limits, server_ops(worker->server)) : NULL;
     if (worker->net && worker->loader && worker->seed) return 0;

@@ -55,18 +55,20 @@ read_through.on_change(function(_, key)
   process.forget_tenants()
 end)
 
+-- Returns what stands in the way of a document as one text.
 local function refused(slug, pointer, detail)
   log.error("tenant_refused", { slug = slug, pointer = pointer, detail = detail })
+  return pointer .. ": " .. detail
 end
 
--- Names the field that another tenant has already.
+-- Names the field that another tenant has already; nil when there is none.
 local function report_taken(clean)
   for _, field in ipairs { "id", "subdomain", "customDomain" } do
     local filter = { [field] = clean[field] }
     local found = clean[field] and problem.check(stores.documents.find("*", "tenants", { filter = filter, limit = 1 }))
     local other = found and found[1] and found[1].slug
     if other and other ~= clean.slug then
-      refused(clean.slug, "/" .. field, ("%q is the tenant %s's already"):format(clean[field], other))
+      return refused(clean.slug, "/" .. field, ("%q is the tenant %s's already"):format(clean[field], other))
     end
   end
 end
@@ -77,6 +79,7 @@ local function tell_ledger(id, document)
   if not done then log.warn("tenant_not_in_ledger", { tenant = id, error = text }) end
 end
 
+-- Returns why the document is refused, or nil; what fails otherwise is raised.
 local function insert(clean, digest)
   clean.id = clean.id or ident.uuid()
   clean.seed, clean.version = digest, 1
@@ -85,7 +88,7 @@ local function insert(clean, digest)
   local _, text, name = stores.documents.insert("*", "tenants", clean)
   if name == "conflict" then
     -- Either another worker was first, and its document is the same one, or the host is somebody else's.
-    report_taken(clean)
+    return report_taken(clean)
   elseif name then
     problem.of_failure(text, name)
   else
@@ -95,19 +98,20 @@ end
 
 -- A price is a number of its currency: a shop that has some cannot change to another. What costs 3000 yen would cost
 -- 3000 euros, and 9.99 is no amount of yen.
-local function keeps_currency(known, clean)
+local function currency_refused(known, clean)
   local before, after = known.settings.currency or "USD", clean.settings.currency or "USD"
-  if before == after then return true end
+  if before == after then return nil end
   local filter = { currency = before }
   local found = problem.check(stores.documents.find(known.id, "products", { filter = filter, limit = 1 }))
-  if not found[1] then return true end
-  refused(clean.slug, "/settings/currency", ("cannot become %s while products are priced in %s (%s costs %s): the "
-    .. "document before stays; remove them first"):format(after, before, found[1].sku, tostring(found[1].price)))
-  return false
+  if not found[1] then return nil end
+  return refused(clean.slug, "/settings/currency", ("cannot become %s while products are priced in %s (%s costs %s): "
+    .. "the document before stays; remove them first"):format(after, before, found[1].sku, tostring(found[1].price)))
 end
 
+-- As insert.
 local function replace(known, clean, digest)
-  if not keeps_currency(known, clean) then return end
+  local why = currency_refused(known, clean)
+  if why then return why end
   local record = audit.of_settings(known.settings, clean.settings, { actor = "file" })
   clean.id = nil
   clean.seed, clean.updatedAt = digest, clock.iso(clock.now_ms())
@@ -118,12 +122,13 @@ local function replace(known, clean, digest)
     audit.note_settings(after)
     tell_ledger(after.id, after)
   elseif name == "conflict" then
-    report_taken(clean)
+    return report_taken(clean)
   elseif name ~= "precondition_failed" then
     problem.of_failure(text, name)
   end
 end
 
+-- As insert.
 local function seed_one(document)
   local slug = document.slug
   document.subdomain = document.subdomain or slug
@@ -136,8 +141,9 @@ local function seed_one(document)
   local found = problem.check(stores.documents.find("*", "tenants", { filter = { slug = slug }, limit = 1 }))
   local known = found[1]
   if not known then return insert(clean, digest) end
-  if known.seed ~= digest then replace(known, clean, digest) end
+  local why = known.seed ~= digest and replace(known, clean, digest) or nil
   read_through.changed(known.id, KEY)
+  return why
 end
 
 -- Why a document could not be stored: a raised problem with the field it names, or any other error.
@@ -149,9 +155,10 @@ local function reason_of(raised)
 end
 
 -- Stores the tenants of the editions' tenant.json documents that are not known yet, and updates those whose file has
--- changed since; what was changed through the API stays until then. With a slug, only that tenant's.
+-- changed since; what was changed through the API stays until then. With a slug, only that tenant's. Returns why
+-- documents were refused, by slug, or a store's failure: nil, text, name.
 function tenants.seed(slug)
-  local failure, count = nil, 0
+  local failure, count, refusals = nil, 0, {}
   for _, document in ipairs(rules.seeds(slug)) do
     document.slug = document.slug or document.subdomain
     if not slug or document.slug == slug then
@@ -160,11 +167,14 @@ function tenants.seed(slug)
       if not ok then
         failure = failure or tostring(document.slug) .. ": " .. reason_of(raised)
         count = count + 1
+      elseif raised then
+        refusals[document.slug] = raised
       end
     end
   end
   if count == 1 then return nil, failure, "unavailable" end
   if count > 1 then return nil, ("%s; and %d more tenants"):format(failure, count - 1), "unavailable" end
+  return refusals
 end
 
 -- A host as the tenant's name in it: the whole of it is a custom domain, else its first label is a subdomain.

@@ -100,7 +100,8 @@ class Settings(Case):
             os.makedirs(folder)
             with open(os.path.join(folder, "tenant.json"), "w", encoding="utf-8") as out:
                 json.dump({"slug": slug, "subdomain": "iota", "name": "Iota", "settings": {"currency": "EUR"}}, out)
-            self.assertEqual(self.server.run("reload", "--wait").returncode, 0)
+            done = self.server.run("reload", "--wait")
+            self.assertEqual(done.returncode, 0 if slug == "iota" else 1, done.stderr)
             if slug == "iota":
                 eventually(lambda: call(self.server.port, "GET", "/api/products", tenant="iota").status == 200,
                            "the shop opens")
@@ -110,14 +111,27 @@ class Settings(Case):
         for words in ('"slug":"kappa"', '"pointer":"/subdomain"', "is the tenant iota's already"):
             self.assertIn(words, line)
         self.assertNotIn("(error object is a table value)", self.server.log())
+        self.addCleanup(self.forget_shop, "kappa")
+        # It stands refused until the host is its own, in words that name it.
+        again = self.server.run("reload", "--wait")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        for words in ("tenants/kappa/tenant.json is refused", '/subdomain: "iota" is the tenant iota\'s already'):
+            self.assertIn(words, again.stderr)
 
-    def write_shop(self, slug, settings):
+    def forget_shop(self, slug):
+        """What is refused of a folder that is gone is refused no longer."""
+        shutil.rmtree(os.path.join(self.server.tenants, slug))
+        done = self.server.run("reload", "--wait")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def write_shop(self, slug, settings, code=0):
         folder = os.path.join(self.server.tenants, slug)
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "tenant.json"), "w", encoding="utf-8") as out:
             json.dump({"slug": slug, "name": slug, "settings": settings}, out)
         done = self.server.run("reload", "--wait")
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
 
     def open_with_a_mug(self, slug, sku):
         """A shop in dollars, its product, and a cart with it."""
@@ -142,15 +156,24 @@ class Settings(Case):
 
     def test_a_shop_with_prices_keeps_its_currency(self):
         product = self.open_with_a_mug("lambda", "MUG-LAMBDA")
-        self.write_shop("lambda", {"currency": "JPY"})
+        done = self.write_shop("lambda", {"currency": "JPY"}, code=1)
+        for words in ("tenants/lambda/tenant.json is refused", "/settings/currency: cannot become JPY"):
+            self.assertIn(words, done.stderr)
         line = eventually(lambda: self.refusals("lambda"), "the refusal is logged")[0]
         for words in ('"pointer":"/settings/currency"', "JPY", "USD", "MUG-LAMBDA costs 9.99"):
             self.assertIn(words, line)
         cart = self.cart("lambda")
         self.assertEqual((cart["currency"], cart["priced"], cart["subtotal"]), ("USD", True, 19.98))
+        # It stands refused, and is looked at again each time, though the file is the same one.
+        count = len(self.refusals("lambda"))
+        again = self.server.run("reload", "--wait")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn("/settings/currency: cannot become JPY", again.stderr)
+        eventually(lambda: len(self.refusals("lambda")) > count, "the log says so again")
         # Without prices it may change; what is in carts is from before.
         self.expect(204, "DELETE", "/api/products/" + product["id"], tenant="lambda", key="owner")
-        self.write_shop("lambda", {"currency": "JPY", "lowStockThreshold": 1})
+        done = self.server.run("reload", "--wait")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.await_yen("lambda")
         cart = self.cart("lambda")
         self.assertEqual((cart["priced"], cart["total"]), (True, 0))

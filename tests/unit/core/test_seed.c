@@ -11,6 +11,7 @@
     "  if mode == 'short' then sleep(1) end\n"                                                     \
     "  if mode == 'fail' then mode = nil return nil, 'the store is away', 'busy' end\n"            \
     "  if mode == 'error' then mode = nil error('x') end\n"                                        \
+    "  if mode == 'refuse' then return { acme = '/field: taken' } end\n"                           \
     "end\n"                                                                                        \
     "return { routes = {}, tenants = { resolve = seed, seed = seed }, tenant_shop = {} }\n"
 
@@ -22,6 +23,14 @@ static int idles;
 static void on_idle(void *data) {
     (void)data;
     idles++;
+}
+
+static char told[200];
+
+static void on_stored(void *data, const char *slug, const char *refused) {
+    (void)data;
+    size_t len = strlen(told);
+    snprintf(told + len, sizeof told - len, "%s=%s ", slug, refused ? refused : "stored");
 }
 
 static app_t *load(const char *main) {
@@ -105,6 +114,26 @@ static void what_failed_is_tried_again(void **state) {
     assert_string_equal(notes(app), "fail fail error error ");
 }
 
+static void what_is_refused_is_told_and_not_tried_again(void **state) {
+    (void)state;
+    *told = '\0';
+    seed_tell(seed, on_stored);
+    set_mode("refuse");
+    seed_one(seed, "acme");
+    seed_one(seed, "tokyo");
+    RIG_UNTIL(&whole.rig, idles == 1);
+    assert_string_equal(notes(app), "acme tokyo ");
+    assert_string_equal(told, "acme=/field: taken acme=/field: taken tokyo=stored ");
+    seed_all(seed);
+    RIG_UNTIL(&whole.rig, idles == 2);
+    set_mode("fail");
+    seed_one(seed, "acme"); /* nothing is told of what failed, until it has been tried again */
+    RIG_UNTIL(&whole.rig, idles == 3);
+    RIG_UNTIL(&whole.rig, idles == 4);
+    assert_string_equal(
+        told, "acme=/field: taken acme=/field: taken tokyo=stored acme=/field: taken acme=stored ");
+}
+
 static void a_new_edition_begins_again_what_it_cuts_short(void **state) {
     (void)state;
     set_mode("wait");
@@ -151,6 +180,7 @@ int main(void) {
         CASE(wishes_are_carried_out_in_order),
         CASE(thousands_of_wishes_need_no_stack),
         CASE(what_failed_is_tried_again),
+        CASE(what_is_refused_is_told_and_not_tried_again),
         CASE(a_new_edition_begins_again_what_it_cuts_short),
         CASE(no_memory_is_a_failure_to_be_tried_again),
         CASE(a_stop_cancels_what_runs),
