@@ -50,7 +50,7 @@ static void what_needs_a_connection_is_refused(void **state) {
         "for i, verb in ipairs { 'MULTI', 'BLPOP', 'SUBSCRIBE', 'SELECT', 'MONITOR' } do\n"
         "  names[i] = select(3, redis.call(verb, 'x', 1)) end\n"
         "return table.concat(names, ' ')",
-        "invalid invalid invalid invalid invalid");
+        "internal internal internal internal internal");
 }
 
 /* The same digest that a server makes of the text. */

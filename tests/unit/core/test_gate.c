@@ -226,7 +226,7 @@ static void parts_fail_for_themselves(void **state) {
     told_t *told = ask("s1", "/r", 1);
     assert_int_equal(told->op.config_err, 0);
     assert_string_equal(told->config, "text");
-    assert_int_equal(told->op.session_err, ERR_CONFLICT);
+    assert_int_equal(told->op.session_err, ERR_INTERNAL);
     assert_int_not_equal(told->op.rate_err, 0);
     rig_run(rig.loop, rig.redis[0], &call, "SET ratelimit:t1:/r 0"); /* a counter of others */
     assert_true(ask("s1", "/r", 1)->op.ahead_us > 0);
