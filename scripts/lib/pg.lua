@@ -4,6 +4,7 @@
 -- and pg.null inside of an array. Parameters are bound as $1, $2, …: NULL is pg.null, a nil is a mistake that is
 -- raised, and a table is JSON unless pg.array(list) or pg.bytes(text) says what it is. A failure is nil, a sentence, a
 -- name, and what the server said: { sqlstate, constraint, table, column, statement }.
+local given = require "lib.transaction"
 local problem = require "lib.problem"
 
 local ok, native = pcall(require, "postgres.native")
@@ -253,19 +254,8 @@ local function retries_of(settings)
   return math.min(retries, RETRIES_MOST)
 end
 
--- The settings and the function, however they were given.
-local function given(settings, run)
-  if run == nil and type(settings) == "table" then return settings, settings[1] end
-  if run == nil then return {}, settings end
-  return settings, run
-end
-
 local function transaction(options, ...)
-  local settings, run = given(...)
-  if type(settings) ~= "table" then error("pg.transaction: the settings must be a table", 2) end
-  if type(run) ~= "function" then
-    error("pg.transaction: the last argument must be a function: pg.transaction([settings,] function(tx) … end)", 2)
-  end
+  local settings, run = given("pg.transaction", ...)
   local retries = retries_of(settings)
   for try = 0, retries do
     local results, failure = attempt(options, settings, run)

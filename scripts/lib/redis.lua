@@ -3,6 +3,8 @@
 -- redis.hset(key, …) and redis.call("HSET", key, …) answer what the server does: texts (any bytes), whole numbers
 -- (decimals beyond 2^53), lists, tables; nil for nothing, and redis.null for nothing inside of a list. A failure, also
 -- one that the server answers, is nil, a sentence and a name; inside of a list it is { error = name, detail = text }.
+local given = require "lib.transaction"
+
 local ok, native = pcall(require, "redis.native")
 if not ok then return require "lib.absent" "there is no Redis here: the setting redis_url is empty" end
 
@@ -116,24 +118,12 @@ local function execute(connection, list)
   return results
 end
 
--- The settings and the function, however they were given.
-local function given(settings, run)
-  if run == nil and type(settings) == "table" then return settings, settings[1] end
-  if run == nil then return {}, settings end
-  return settings, run
-end
-
 -- redis.transaction([{ watch = { key, … } },] function(tx) … end) → the answers of what tx queued, in order, all done
 -- at once; a plain nil when a watched key was changed by another: read again, and try again. Inside, read with
 -- redis.get(…) and the like, and queue with tx.set(…) and the like; return false to do nothing after all. The function
 -- may also be the settings' last entry, as in pg.transaction { …, function(tx) … end }.
 function redis.transaction(...)
-  local options, run = given(...)
-  if type(options) ~= "table" then error("redis.transaction: the settings must be a table", 2) end
-  if type(run) ~= "function" then
-    error("redis.transaction: the last argument must be a function: redis.transaction([settings,] function(tx) … end)",
-      2)
-  end
+  local options, run = given("redis.transaction", ...)
   local watch, list = options.watch or {}, {}
   local tx = names(function(...) list[#list + 1] = pack(...) end)
   if #watch == 0 and run(tx) == false then return false end
